@@ -1,0 +1,262 @@
+# One Makefile, never recursive but to build a second tree with other flags, or after it has
+# installed what the first reading lacked. `make help` lists the targets.
+#
+# A new .c file in common/, producer/ or consumer/ is picked up by itself, and so is a
+# tests/unit/*_test.c, a tests/integration/*_test.c, a tests/fuzz/*_fuzz.c and a tests/stand/*.c.
+# What a test links is the part of a program without its main.c. sql/*.sql is embedded into the
+# consumer. Each set of flags has a tree of its own: build, build-asan, build-tsan, ...
+
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+BUILD   ?= build
+FORTIFY ?= -D_FORTIFY_SOURCE=2
+PYTHON  ?= /usr/bin/python3
+PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
+                $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CPPFLAGS)
+WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(CFLAGS)
+ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
+LIBS         := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+
+# `make V=1` shows the commands in full.
+ifeq ($(V),)
+say = @echo '  $(1)	$@';
+endif
+
+objects  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+parts    = $(filter-out %/main.o,$(call objects,$(1)))
+programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
+PROGRAMS    := $(patsubst %/main.c,$(BUILD)/bin/%,$(wildcard producer/main.c consumer/main.c))
+ARCHIVES    := $(BUILD)/producer.a $(BUILD)/consumer.a $(BUILD)/common.a
+UNITS       := $(call programs,tests/unit/*_test.c)
+INTEGRATION := $(call programs,tests/integration/*_test.c)
+FUZZERS     := $(call programs,tests/fuzz/*_fuzz.c)
+STAND       := $(call programs,tests/stand/*.c deploy/demo/*.c)
+LINKED_IN   := $(patsubst %.c,$(BUILD)/%.o,$(LINK_IN)) # sources that every program gets
+SQL         := $(sort $(wildcard sql/*.sql))
+
+all: $(PROGRAMS) ## build the programs
+
+units: $(UNITS)
+stand: $(STAND)
+everything: $(PROGRAMS) $(UNITS) $(INTEGRATION) $(STAND)
+objects: $(foreach dir,common producer consumer,$(call objects,$(dir))) $(BUILD)/sql/migrations.o
+
+$(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
+	@mkdir -p $(@D)
+	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
+	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LINKED_IN) $(ARCHIVES) $(LIBS) $(TEST_LIBS)
+
+$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka
+$(FUZZERS): private TEST_LIBS = -fsanitize=fuzzer
+
+$(BUILD)/common.a: $(call objects,common)
+$(BUILD)/producer.a: $(call parts,producer)
+$(BUILD)/consumer.a: $(call parts,consumer) $(BUILD)/sql/migrations.o
+$(BUILD)/%.a:
+	$(call say,ar)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/%.o: %.c $(BUILD)/flags | libraries
+	@mkdir -p $(@D)
+	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# Only main.o carries the version, which changes with every commit.
+$(BUILD)/producer/main.o $(BUILD)/consumer/main.o: private ALL_CPPFLAGS += -DVERSION='"$(VERSION)"'
+$(BUILD)/producer/main.o $(BUILD)/consumer/main.o: $(BUILD)/version
+
+$(BUILD)/sql/migrations.c: $(SQL) sql/embed.sh Makefile
+	@mkdir -p $(@D)
+	$(call say,embed)sh sql/embed.sh $(SQL) >$@.new && mv $@.new $@
+$(BUILD)/sql/migrations.o: $(BUILD)/sql/migrations.c
+	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+# Files that change only when what they hold does: other flags or another version build anew.
+define stamp
+@mkdir -p $(@D)
+@printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+endef
+$(BUILD)/flags: FORCE
+	$(call stamp,$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS))
+$(BUILD)/version: FORCE
+	$(call stamp,$(VERSION))
+FORCE:
+
+libraries:
+	@pkg-config --exists $(PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
+
+deps: ## install what a build needs (Debian, root or sudo)
+	deploy/deps.sh build
+
+demo: ## show it at work: a broker, a Postgres, sites, both programs (URL=, PATTERN=, SECONDS=)
+	deploy/deps.sh demo
+	$(MAKE) all stand
+	BUILD=$(BUILD) URL="$$DEMO_URL" PATTERN="$$DEMO_PATTERN" DEMO_SECONDS="$$DEMO_SECONDS" \
+	    bash deploy/demo/run.sh
+# By their value, not expanded: a '$$' in them is the user's, not make's.
+demo: export DEMO_URL = $(value URL)
+demo: export DEMO_PATTERN = $(value PATTERN)
+demo: export DEMO_SECONDS = $(value SECONDS)
+
+docs-options: all ## put the programs' options into man/ and docs/settings.md
+	sh docs/options.sh $(BUILD)/bin
+
+# ---- tests: docs/testing.md says what each is for ----
+#
+# Sanitizers change what the compiler sees, and so its warnings: only lint makes those errors.
+
+ASAN_FLAGS := CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE
+TSAN_FLAGS := CFLAGS='-O1 -g -fsanitize=thread' FORTIFY=-U_FORTIFY_SOURCE \
+              LINK_IN=tests/stand/tsan/c11threads.c
+FUZZ_FLAGS := CC=clang CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
+              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE
+COVERAGE_FLAGS := CFLAGS='-O0 -g --coverage -fprofile-update=atomic' FORTIFY=-U_FORTIFY_SOURCE
+
+test: ## every check there is, as CI runs it
+	deploy/deps.sh test
+	$(PYTHON) -B tests/run
+
+test-unit: units ## the unit tests
+	$(PYTHON) -B tests/run --units $(BUILD)
+
+test-integration: all stand $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
+	SITEWATCH_BIN=$${SITEWATCH_BIN:-$(BUILD)/bin} SITEWATCH_STAND=$(BUILD)/tests/stand \
+	    $(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/integration $(ARGS)
+
+test-cov: coverage
+
+check-asan: ## unit and integration tests with the address and undefined behaviour sanitizers
+	$(MAKE) BUILD=build-asan $(ASAN_FLAGS) everything
+	$(MAKE) BUILD=build-asan $(ASAN_FLAGS) test-unit test-integration
+
+check-tsan: ## unit and integration tests with the thread sanitizer
+	$(MAKE) BUILD=build-tsan $(TSAN_FLAGS) everything
+	$(MAKE) BUILD=build-tsan $(TSAN_FLAGS) test-unit test-integration
+
+build-asan build-tsan build-fuzz: build-%: FORCE
+	$(MAKE) BUILD=$@ $(if $(filter asan,$*),$(ASAN_FLAGS) everything,$(if $(filter \
+	    tsan,$*),$(TSAN_FLAGS) everything,$(FUZZ_FLAGS) fuzzers))
+
+fuzzers: $(FUZZERS)
+
+FUZZ_SECONDS ?= 60
+fuzz: build-fuzz ## run each fuzzer for FUZZ_SECONDS; what it finds is kept in build-fuzz/corpus
+	$(PYTHON) -B tests/run --fuzz build-fuzz $(FUZZ_SECONDS)
+
+coverage: ## lines that unit and integration tests reach: a table, and build-coverage/html
+	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) everything
+	find build-coverage -name '*.gcda' -delete
+	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) test-unit
+	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) test-integration
+	$(MAKE) show-coverage
+
+show-coverage:
+	mkdir -p build-coverage/html
+	gcovr --root . --object-directory build-coverage --filter common/ --filter producer/ \
+	    --filter consumer/ --html-details build-coverage/html/index.html --txt - \
+	    --fail-under-line 95 build-coverage
+
+bench: all stand ## checks a second and CPU a check of the whole pipeline on this machine
+	$(PYTHON) -B bench/run
+
+# ---- lint: each lint-* is one check of its own ----
+
+SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] tests/*/*.[ch] tests/stand/tsan/*.c deploy/demo/*.[ch])
+PRODUCT := $(filter common/% producer/% consumer/%,$(SOURCES))
+SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
+LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
+           lint-man
+BANNED  := sprintf|vsprintf|strcpy|stpcpy|strncpy|strcat|strncat|strtok|atoi|atol|atof|gets|gmtime|localtime
+
+lint: $(LINTS) ## warnings as errors, analyzers, formats, banned functions
+
+lint-gcc: # the compiler's own analyzer
+	$(MAKE) BUILD=build-lint CC=gcc CFLAGS='-O2 -g -Werror -fanalyzer' objects
+
+lint-clang:
+	$(MAKE) BUILD=build-clang CC=clang CFLAGS='-O1 -g -Werror' everything
+
+lint-format:
+	@clang-format --dry-run -Werror $(SOURCES)
+
+lint-tidy: $(BUILD)/sql/migrations.c
+	@printf '%s\n' $(filter %.c,$(PRODUCT)) | xargs -P 2 -n 4 sh -c \
+	    'clang-tidy --quiet "$$@" -- $(ALL_CPPFLAGS) -DVERSION=\"x\" -std=gnu17 2>/dev/null' lint
+
+# It is given the one system header whose macros it must know; it mistakes uthash's loops for
+# reads of uninitialised memory, which the compilers look for anyway.
+lint-cppcheck:
+	@cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -j 2 \
+	    --enable=warning,portability,performance --suppress=missingIncludeSystem \
+	    --suppress=uninitvar -I. -D_GNU_SOURCE -DPCRE2_CODE_UNIT_WIDTH=8 -DVERSION='"x"' \
+	    --include=$(firstword $(wildcard /usr/include/sys/queue.h /usr/include/*/sys/queue.h)) \
+	    $(filter %.c,$(PRODUCT))
+
+lint-shell:
+	@shellcheck $(SCRIPTS)
+
+lint-bans:
+	@! grep -nE '(^|[^_[:alnum:]])($(BANNED))\(' $(SOURCES)
+
+# Each compiles alone. cmocka.h itself wants others before it, so helpers of tests get them given.
+CMOCKA := -include setjmp.h -include stdarg.h -include stddef.h -include stdint.h -include cmocka.h
+lint-headers:
+	@set -e; for header in $(filter %.h,$(SOURCES)); do \
+	    case $$header in tests/unit/*|tests/integration/*) given='$(CMOCKA)' ;; *) given= ;; esac; \
+	    echo "#include \"$$header\"" | $(CC) $(ALL_CPPFLAGS) -std=gnu17 $(WARNINGS) -Werror $$given \
+	        -Wno-unused-function -Wno-unused-variable -fsyntax-only -x c -; done
+
+lint-man:
+	@mandoc -Tlint -W warning $(wildcard man/*.[1-8])
+
+# ---- installing, and the short forms for work on one machine ----
+
+bindir := $(DESTDIR)$(PREFIX)/bin
+docdir := $(DESTDIR)$(PREFIX)/share/doc/sitewatch
+install: all ## install under $(DESTDIR)$(PREFIX)
+	install -d $(bindir) $(docdir)/examples
+	install -m 755 $(PROGRAMS) $(bindir)
+	install -m 644 README.md LICENSE $(docdir)
+	install -m 644 deploy/local/sites.conf .env.example $(docdir)/examples
+	set -e; for page in $(wildcard man/*.[1-8]); do \
+	    install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+
+# The environment of .env, where there is one; LOG_LEVEL= on make's command line wins.
+TARGETS ?= deploy/local/sites.conf
+run = set -a; if [ -e .env ]; then . ./.env; fi; $(if $(LOG_LEVEL),LOG_LEVEL=$(LOG_LEVEL);) exec
+
+local-install: ## install what the build needs, and build
+	deploy/deps.sh build
+	$(MAKE) all
+local-run-migration: all ## make the database and its tables
+	$(run) $(BUILD)/bin/consumer migrate
+local-run-website-seeding: all ## put the sites of TARGETS into the database
+	$(run) $(BUILD)/bin/consumer seed $(TARGETS)
+local-run-monitor-producer: all ## check the sites of TARGETS
+	$(run) $(BUILD)/bin/producer --targets-file $(TARGETS)
+local-run-monitor-consumer: all ## store what the producers find
+	$(run) $(BUILD)/bin/consumer
+local-run-unit-tests: test-unit
+local-show-coverage: show-coverage
+local-run-code-checks: lint
+
+clean: ## remove everything that was built
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-clang build-coverage
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r target what; do \
+	    printf '  %-28s %s\n' "$$target" "$$what"; done
+
+.PHONY: all docs-options units stand everything objects fuzzers libraries deps demo test test-unit \
+        test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
+        coverage show-coverage bench lint $(LINTS) install local-install local-run-migration \
+        local-run-website-seeding local-run-monitor-producer local-run-monitor-consumer \
+        local-run-unit-tests local-show-coverage local-run-code-checks clean help FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
