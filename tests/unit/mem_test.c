@@ -1,0 +1,99 @@
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/mem.h"
+
+static void test_memory_is_zeroed(void **state)
+{
+    char *memory = mem_alloc(100, 3);
+
+    (void)state;
+    for (size_t i = 0; i < 300; i++) {
+        assert_int_equal(memory[i], 0);
+    }
+    free(memory);
+}
+
+static void test_nothing_is_memory_too(void **state)
+{
+    char *none = mem_alloc(0, 8);
+    char *less = mem_resize(mem_alloc(4, 1), 0, 8);
+
+    (void)state;
+    assert_non_null(none);
+    assert_non_null(less);
+    free(none);
+    free(less);
+}
+
+static void test_resize_keeps_what_was_there(void **state)
+{
+    char *memory = mem_resize(NULL, 2, 1);
+
+    (void)state;
+    memcpy(memory, "ab", 2);
+    memory = mem_resize(memory, 100000, 1);
+    assert_memory_equal(memory, "ab", 2);
+    free(memory);
+}
+
+static void test_copies_are_terminated(void **state)
+{
+    char *empty = mem_copy(NULL, 0);
+    char *bytes = mem_copy("a\0bc", 3);
+    char *text = mem_copy_string("text");
+
+    (void)state;
+    assert_memory_equal(empty, "", 1);
+    assert_memory_equal(bytes, "a\0b", 4);
+    assert_string_equal(text, "text");
+    assert_null(mem_copy_string(NULL));
+    free(empty);
+    free(bytes);
+    free(text);
+}
+
+/* In a child, so that its end can be seen. */
+static void test_too_much_is_the_end(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit no_core = {0, 0};
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        free(mem_resize(NULL, SIZE_MAX / 2, 4)); /* would be small if the product overflowed */
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    /* By abort(), or by a sanitizer that sees the overflow first. */
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_is_zeroed),
+        cmocka_unit_test(test_nothing_is_memory_too),
+        cmocka_unit_test(test_resize_keeps_what_was_there),
+        cmocka_unit_test(test_copies_are_terminated),
+        cmocka_unit_test(test_too_much_is_the_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
