@@ -1,0 +1,128 @@
+/*
+ * options - the settings that all programs have, and what they do with them when they start, so
+ * that each is written once.
+ */
+#ifndef COMMON_OPTIONS_H
+#define COMMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/admin.h"
+#include "common/err.h"
+#include "common/metrics.h"
+#include "common/settings.h"
+
+/* A program puts this into its own struct of settings, and COMMON_OPTIONS_ROWS into its table. */
+struct common_options {
+    bool help, version, print_mdoc, print_markdown, check_config;
+    char *config;
+    char *listen;
+    char *log_level;
+    int log_format; /* enum log_format */
+};
+
+extern const char *const options_log_formats[]; /* in the order of enum log_format */
+
+/*
+ * What every program begins with: block SIGTERM, SIGINT and SIGHUP before any library starts a
+ * thread (they are read from a signalfd later), ignore SIGPIPE, load the settings into *into,
+ * answer --help, --version, --print-mdoc and --print-markdown, set up the log. `common` points into
+ * *into.
+ *
+ * Returns true to go on. False: the program is to end with *exit_code; it was said why. The
+ * caller frees the settings with settings_free in both cases.
+ */
+bool options_begin(const struct settings_table *table, void *into, struct common_options *common,
+                   const char *version, int argc, char **argv, const char **operands,
+                   size_t *operand_count, int *exit_code);
+
+/* Exit statuses of every program. */
+enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* A failure that ends the program, on stderr as "program: message"; returns the exit status that
+ * fits its kind: EXIT_USAGE for ERR_INVALID, EXIT_FAILED otherwise. */
+int options_fail(const struct settings_table *table, const struct err *err);
+
+/*
+ * The admin endpoint where --listen says; *admin stays NULL when it says "off". Without --listen it
+ * is at default_listen, or at a free port when another program has that one, so that several can
+ * run beside each other. The address is logged. ERR_INVALID or ERR_FATAL, naming the setting.
+ */
+int options_start_admin(const struct common_options *common, const char *default_listen,
+                        const struct metrics *metrics, struct admin_health *health,
+                        struct admin **admin, struct err *err) MUST_CHECK;
+
+/* A descriptor that reads SIGTERM, SIGINT and SIGHUP as struct signalfd_siginfo. -1 and ERR_FATAL.
+ */
+int options_signal_fd(struct err *err);
+
+#define COMMON_OPTIONS_ROWS(owner, field, default_listen)                                          \
+    {.name = "help",                                                                               \
+     .type = SETTING_BOOL,                                                                         \
+     .flags = SETTING_FLAG_ONLY,                                                                   \
+     .offset = offsetof(owner, field.help),                                                        \
+     .help = "print this help and exit"},                                                          \
+        {.name = "version",                                                                        \
+         .type = SETTING_BOOL,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.version),                                                 \
+         .help = "print the version and exit"},                                                    \
+        {.name = "print-mdoc",                                                                     \
+         .type = SETTING_BOOL,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.print_mdoc),                                              \
+         .help = "print the options as the man page has them and exit"},                           \
+        {.name = "print-markdown",                                                                 \
+         .type = SETTING_BOOL,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.print_markdown),                                          \
+         .help = "print the options as docs/settings.md has them and exit"},                       \
+        {.name = "check-config",                                                                   \
+         .type = SETTING_BOOL,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.check_config),                                            \
+         .help = "say whether the settings are valid and exit"},                                   \
+        {.name = "config",                                                                         \
+         .type = SETTING_TEXT,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.config),                                                  \
+         .value_name = "FILE",                                                                     \
+         .help = "read settings from this libconfig file"},                                        \
+        {.name = "listen",                                                                            \
+     .env = "LISTEN",                                                                             \
+     .type = SETTING_TEXT,                                                                        \
+     .offset = offsetof(owner, field.listen),                                                     \
+     .value_name = "HOST:PORT",                                                                   \
+     .help = "serve /metrics, /healthz and /readyz here; port 0: a free one; off: not at all; "   \
+             "default " default_listen ", or a free port when that is taken"},                    \
+    {.name = "log-level",                                                                      \
+         .env = "LOG_LEVEL",                                                                       \
+         .env_also = "LOGURU_LEVEL",                                                               \
+         .type = SETTING_TEXT,                                                                     \
+         .offset = offsetof(owner, field.log_level),                                               \
+         .fallback = "info",                                                                       \
+         .value_name = "LEVEL",                                                                    \
+         .help = "how much to log: debug, info, warning or error"},                                \
+    {                                                                                              \
+        .name = "log-format", .env = "LOG_FORMAT", .type = SETTING_CHOICE,                         \
+        .offset = offsetof(owner, field.log_format), .fallback = "logfmt",                         \
+        .choices = options_log_formats, .value_name = "FORMAT", .help = "how to write a log line"  \
+    }
+
+#define COMMON_TOPIC_ROWS(owner)                                                                   \
+    {.name = "kafka-topic-success",                                                                \
+     .env = "KAFKA_TOPIC_SUCCESS",                                                                 \
+     .type = SETTING_TEXT,                                                                         \
+     .offset = offsetof(owner, topic_success),                                                     \
+     .fallback = "checks-success",                                                                 \
+     .value_name = "TOPIC",                                                                        \
+     .help = "topic of checks that found the site up or degraded"},                                \
+    {                                                                                              \
+        .name = "kafka-topic-failure", .env = "KAFKA_TOPIC_FAILURE", .type = SETTING_TEXT,         \
+        .offset = offsetof(owner, topic_failure), .fallback = "checks-failure",                    \
+        .value_name = "TOPIC",                                                                     \
+        .help = "topic of checks that found the site down, or could not judge"                     \
+    }
+
+#endif
