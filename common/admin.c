@@ -1,0 +1,291 @@
+#include "common/admin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+#define PORT_MAX 65535
+#define CONNECTION_BYTES_MAX 16384 /* of a request's line and headers, and of its answer's */
+#define TEXT_PLAIN "text/plain; charset=utf-8"
+
+struct admin {
+    const struct metrics *metrics;
+    struct admin_health *health;
+    int64_t started_ns;
+    uint16_t port;
+    struct MHD_Daemon *daemon;
+};
+
+struct answer {
+    unsigned status;
+    const char *type;
+    char *body; /* owned; given to libmicrohttpd, which frees it */
+    size_t len;
+};
+
+static struct answer answer_text(unsigned status, const char *text)
+{
+    return (struct answer){status, TEXT_PLAIN, mem_copy_string(text), strlen(text)};
+}
+
+static struct answer answer_metrics(const struct admin *admin)
+{
+    struct answer answer = {.status = MHD_HTTP_OK,
+                            .type = "application/openmetrics-text; version=1.0.0; charset=utf-8"};
+
+    answer.body = metrics_render(admin->metrics, &answer.len);
+    return answer;
+}
+
+static struct answer answer_healthz(const struct admin *admin)
+{
+    int64_t beat_ns = atomic_load_explicit(&admin->health->beat_ns, memory_order_relaxed);
+    /* Before the first beat the program is starting, which may take as long as a stall. */
+    int64_t since_ns = beat_ns == 0 ? admin->started_ns : beat_ns;
+    int64_t age_ns = clock_mono_ns() - since_ns;
+    char text[100];
+
+    if (age_ns <= ADMIN_STALL_NS) {
+        return answer_text(MHD_HTTP_OK, "ok\n");
+    }
+    snprintf(text, sizeof(text), "the main loop has not turned for %" PRId64 " s\n",
+             age_ns / NS_PER_SEC);
+    return answer_text(MHD_HTTP_SERVICE_UNAVAILABLE, text);
+}
+
+static struct answer answer_readyz(const struct admin *admin)
+{
+    if (atomic_load_explicit(&admin->health->ready, memory_order_relaxed)) {
+        return answer_text(MHD_HTTP_OK, "ready\n");
+    }
+    return answer_text(MHD_HTTP_SERVICE_UNAVAILABLE, "not ready\n");
+}
+
+static struct answer answer_index(const struct admin *admin)
+{
+    (void)admin;
+    return answer_text(MHD_HTTP_OK, "/metrics\n/healthz\n/readyz\n");
+}
+
+static struct answer answer_url(const struct admin *admin, const char *url)
+{
+    static const struct {
+        const char *url;
+        struct answer (*answer)(const struct admin *admin);
+    } pages[] = {
+        {"/", answer_index},
+        {"/metrics", answer_metrics},
+        {"/healthz", answer_healthz},
+        {"/readyz", answer_readyz},
+    };
+
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
+        if (strcmp(url, pages[i].url) == 0) {
+            return pages[i].answer(admin);
+        }
+    }
+    return answer_text(MHD_HTTP_NOT_FOUND, "not found\n");
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer answer)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(answer.len, answer.body, MHD_RESPMEM_MUST_FREE);
+
+    if (response == NULL) {
+        free(answer.body);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (answer.status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
+
+    enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
+
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_len, void **request)
+{
+    const struct admin *admin = context;
+
+    (void)version;
+    (void)upload;
+    /* Answered before its body was read, and the connection closed after it: we take no bodies. */
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        return send_answer(connection,
+                           answer_text(MHD_HTTP_METHOD_NOT_ALLOWED, "use GET or HEAD\n"));
+    }
+    /* An answer to the first call, made when the headers are in, would close the connection. */
+    if (*request == NULL) {
+        *request = context;
+        return MHD_YES;
+    }
+    if (*upload_len > 0) { /* the body of a GET: passed over */
+        *upload_len = 0;
+        return MHD_YES;
+    }
+    return send_answer(connection, answer_url(admin, url));
+}
+
+static int port_check(const char *text, struct err *err)
+{
+    char *end = NULL;
+    long port = strtol(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port > PORT_MAX) {
+        return err_set(err, ERR_INVALID, "port \"%s\" is not in 0..%d", text, PORT_MAX);
+    }
+    return 0;
+}
+
+/* Splits "host:port", "[v6]:port" and ":port"; *host is owned by the caller, "" for all. */
+static int listen_split(const char *listen_text, char **host, const char **port, struct err *err)
+{
+    const char *colon = strrchr(listen_text, ':');
+    const char *start = listen_text;
+    const char *end = colon;
+
+    if (colon == NULL) {
+        return err_set(err, ERR_INVALID, "there is no \":port\"");
+    }
+    if (listen_text[0] == '[') {
+        start++;
+        end--;
+        if (end < start || *end != ']' || end == start) {
+            return err_set(err, ERR_INVALID, "an IPv6 address is written [address]:port");
+        }
+    } else if (memchr(listen_text, ':', (size_t)(colon - listen_text)) != NULL) {
+        return err_set(err, ERR_INVALID, "an IPv6 address is written [address]:port");
+    }
+    *host = mem_copy(start, (size_t)(end - start));
+    *port = colon + 1;
+    return 0;
+}
+
+static int socket_bind(const struct addrinfo *address, struct err *err)
+{
+    static const int off = 0, on = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return err_set(err, ERR_FATAL, "socket: %s", strerror(errno));
+    }
+    /* A restart must not wait for the last one's connections to leave TIME_WAIT. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (address->ai_family == AF_INET6) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)); /* "::" is IPv4's too */
+    }
+    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+        listen(fd, ADMIN_CONNECTIONS_MAX) != 0) {
+        err_set(err, ERR_FATAL, "%s", strerror(errno));
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* All addresses: "::" takes IPv4 too, but there are kernels without IPv6. */
+static const char *any_address(void)
+{
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        return "0.0.0.0";
+    }
+    close(fd);
+    return "::";
+}
+
+/* A listening socket, or -1. */
+static int socket_open(const char *listen_text, struct err *err)
+{
+    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    const char *port = NULL;
+    char *host = NULL;
+    int fd = -1;
+
+    if (listen_split(listen_text, &host, &port, err) != 0 || port_check(port, err) != 0) {
+        goto out;
+    }
+    if (getaddrinfo(host[0] == '\0' ? any_address() : host, port, &hints, &found) != 0) {
+        err_set(err, ERR_INVALID, "\"%s\" is not a numeric address", host);
+        goto out;
+    }
+    fd = socket_bind(found, err);
+    freeaddrinfo(found);
+out:
+    free(host);
+    return fd;
+}
+
+static uint16_t socket_port(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof(address);
+    char port[NI_MAXSERV] = "0";
+
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    getnameinfo((struct sockaddr *)&address, len, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
+    return (uint16_t)strtol(port, NULL, 10);
+}
+
+struct admin *admin_new(const char *listen, const struct metrics *metrics,
+                        struct admin_health *health, struct err *err)
+{
+    int fd = socket_open(listen, err);
+
+    if (fd < 0) {
+        err_context(err, "\"%s\"", listen);
+        return NULL;
+    }
+
+    struct admin *admin = mem_alloc(1, sizeof(*admin));
+
+    *admin = (struct admin){.metrics = metrics,
+                            .health = health,
+                            .started_ns = clock_mono_ns(),
+                            .port = socket_port(fd)};
+    admin->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD, admin->port, NULL, NULL, on_request, admin,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_TIMEOUT_S,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES_MAX, MHD_OPTION_END);
+    if (admin->daemon == NULL) {
+        close(fd);
+        free(admin);
+        err_set(err, ERR_FATAL, "\"%s\": the HTTP server does not start", listen);
+        return NULL;
+    }
+    return admin;
+}
+
+void admin_free(struct admin *admin)
+{
+    if (admin == NULL) {
+        return;
+    }
+    MHD_stop_daemon(admin->daemon); /* closes the socket */
+    free(admin);
+}
+
+uint16_t admin_port(const struct admin *admin)
+{
+    return admin->port;
+}
