@@ -1,0 +1,27 @@
+/*
+ * resolver_channel - c-ares set up as the resolver wants it, and what its codes mean.
+ *
+ * Builds with c-ares 1.18 to 1.34: what later versions do by themselves (a query cache) is
+ * switched off here, so that all of them behave the same.
+ */
+#ifndef PRODUCER_RESOLVER_CHANNEL_H
+#define PRODUCER_RESOLVER_CHANNEL_H
+
+#include <ares.h>
+
+#include "common/err.h"
+#include "producer/resolver.h"
+#include "producer/resolver_host.h"
+
+/* on_socket and its context as ARES_OPT_SOCK_STATE_CB. The caller ends the channel with
+ * ares_destroy. ERR_INVALID for servers that are no addresses, ERR_FATAL otherwise. */
+int resolver_channel_open(const struct resolver_settings *settings, ares_sock_state_cb on_socket,
+                          void *context, ares_channel *channel, struct err *err) MUST_CHECK;
+
+enum resolver_outcome resolver_channel_outcome(int status);
+
+/* Add the addresses of an answer to *found, and return the smallest TTL of all its records: 0 from
+ * the hosts file, and from a chain of aliases that of the alias that ends first. */
+int resolver_channel_read(const struct ares_addrinfo *result, struct resolver_addresses *found);
+
+#endif

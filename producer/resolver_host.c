@@ -1,0 +1,123 @@
+#include "producer/resolver_host.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static const struct resolver_address loopback_6 = {.ipv6 = true, .bytes = {[15] = 1}};
+static const struct resolver_address loopback_4 = {.ipv6 = false, .bytes = {127, 0, 0, 1}};
+
+static void add_wanted(struct resolver_addresses *known, const struct resolver_address *address,
+                       enum resolver_family family)
+{
+    if (family == RESOLVER_ANY || (family == RESOLVER_IPV6) == address->ipv6) {
+        known->list[known->count++] = *address;
+    }
+}
+
+static bool read_numeric(const char *host, struct resolver_address *address)
+{
+    *address = (struct resolver_address){0};
+    if (inet_pton(AF_INET, host, address->bytes) == 1) {
+        return true;
+    }
+    address->ipv6 = true;
+    return inet_pton(AF_INET6, host, address->bytes) == 1;
+}
+
+static bool is_label_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* RFC 1035, 2.3.4, and no bytes that only an escape could bring into a query. */
+static bool read_name(const char *host, char name[HOST_NAME_SIZE])
+{
+    size_t len = strnlen(host, HOST_NAME_BYTES_MAX + 2);
+    size_t label = 0;
+
+    if (len > 0 && host[len - 1] == '.') {
+        len--;
+    }
+    if (len > HOST_NAME_BYTES_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        bool upper = host[i] >= 'A' && host[i] <= 'Z';
+        char c = (char)(upper ? host[i] - 'A' + 'a' : host[i]);
+
+        if (c == '.' ? label == 0 : !is_label_byte(c) || label == HOST_LABEL_BYTES_MAX) {
+            return false;
+        }
+        label = c == '.' ? 0 : label + 1;
+        name[i] = c;
+    }
+    name[len] = '\0';
+    return label > 0;
+}
+
+/* The name itself, or one below it. */
+static bool is_under(const char *name, const char *domain)
+{
+    size_t len = strlen(name);
+    size_t domain_len = strlen(domain);
+
+    return len >= domain_len && strcmp(name + len - domain_len, domain) == 0 &&
+           (len == domain_len || name[len - domain_len - 1] == '.');
+}
+
+enum host_kind resolver_host_read(const char *host, enum resolver_family family,
+                                  char name[HOST_NAME_SIZE], struct resolver_addresses *known)
+{
+    struct resolver_address numeric;
+
+    known->count = 0;
+    if (read_numeric(host, &numeric)) {
+        add_wanted(known, &numeric, family);
+        return known->count > 0 ? HOST_KNOWN : HOST_ABSENT;
+    }
+    if (!read_name(host, name)) {
+        return HOST_BAD;
+    }
+    if (is_under(name, "localhost")) {
+        add_wanted(known, &loopback_6, family);
+        add_wanted(known, &loopback_4, family);
+        return HOST_KNOWN;
+    }
+    return is_under(name, "invalid") ? HOST_ABSENT : HOST_NAMED;
+}
+
+void resolver_addresses_add(struct resolver_addresses *addresses, const struct sockaddr *address)
+{
+    struct resolver_address *to = &addresses->list[addresses->count];
+
+    if (addresses->count == RESOLVER_ADDRESSES_MAX) {
+        return;
+    }
+    if (address->sa_family == AF_INET) {
+        *to = (struct resolver_address){.ipv6 = false};
+        memcpy(to->bytes, &((const struct sockaddr_in *)address)->sin_addr, 4);
+        addresses->count++;
+    } else if (address->sa_family == AF_INET6) {
+        *to = (struct resolver_address){.ipv6 = true};
+        memcpy(to->bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
+        addresses->count++;
+    }
+}
+
+void resolver_addresses_give(const struct resolver_addresses *addresses,
+                             struct resolver_answer *answer)
+{
+    answer->count = addresses->count;
+    for (size_t i = 0; i < addresses->count; i++) {
+        const struct resolver_address *from = &addresses->list[i];
+        struct sockaddr_storage *to = &answer->addresses[i];
+
+        *to = (struct sockaddr_storage){.ss_family = from->ipv6 ? AF_INET6 : AF_INET};
+        if (from->ipv6) {
+            memcpy(&((struct sockaddr_in6 *)to)->sin6_addr, from->bytes, 16);
+        } else {
+            memcpy(&((struct sockaddr_in *)to)->sin_addr, from->bytes, 4);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+/*
+ * resolver_host - what can be said of a host without asking a server: whether it is a host name
+ * at all, a numeric address, or a name that RFC 6761 settles.
+ */
+#ifndef PRODUCER_RESOLVER_HOST_H
+#define PRODUCER_RESOLVER_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "producer/resolver.h"
+
+#define HOST_NAME_BYTES_MAX 253
+#define HOST_NAME_SIZE (HOST_NAME_BYTES_MAX + 1)
+#define HOST_LABEL_BYTES_MAX 63
+
+struct resolver_address {
+    bool ipv6;
+    uint8_t bytes[16]; /* of an IPv4 address the first 4 */
+};
+
+struct resolver_addresses {
+    size_t count;
+    struct resolver_address list[RESOLVER_ADDRESSES_MAX];
+};
+
+enum host_kind {
+    HOST_NAMED,  /* a server must be asked for *name */
+    HOST_KNOWN,  /* numeric or loopback: *known is set */
+    HOST_ABSENT, /* known to have no address of the family */
+    HOST_BAD,    /* letters, digits, '-', '_' and dots only; see RESOLVER_BAD_NAME */
+};
+
+/* *name is the host in lower case without a last dot when it is HOST_NAMED. */
+enum host_kind resolver_host_read(const char *host, enum resolver_family family,
+                                  char name[HOST_NAME_SIZE], struct resolver_addresses *known);
+
+/* Add what is in an IPv4 or IPv6 address, if there is room; other families are left out. */
+void resolver_addresses_add(struct resolver_addresses *addresses, const struct sockaddr *address);
+
+/* Set the answer's count and addresses. */
+void resolver_addresses_give(const struct resolver_addresses *addresses,
+                             struct resolver_answer *answer);
+
+#endif
