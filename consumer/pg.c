@@ -1,0 +1,307 @@
+#include "consumer/pg.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+/* What libpq prints on stderr by itself goes into our log, where a line has a form. */
+static void on_notice(void *context, const PGresult *result)
+{
+    (void)context;
+    log_write(LOG_DEBUG, "notice from Postgres",
+              LOG_S("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
+}
+
+#define CONNECT_KEYS_MAX 10
+
+struct connect_keys {
+    const char *names[CONNECT_KEYS_MAX + 1];
+    const char *values[CONNECT_KEYS_MAX + 1];
+};
+
+/* What stands before the DSN is a default, what stands after it wins. */
+static struct connect_keys connect_keys(const char *dsn, const char *database)
+{
+    return (struct connect_keys){
+        .names = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+                  "tcp_user_timeout", "fallback_application_name", "dbname", "client_encoding",
+                  database == NULL ? NULL : "dbname"},
+        .values = {PG_CONNECT_SECONDS, "30", "10", "3", "60000", "sitewatch-consumer", dsn, "UTF8",
+                   database},
+    };
+}
+
+static bool is_dsn(const char *dsn)
+{
+    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+
+    PQconninfoFree(options);
+    return options != NULL;
+}
+
+PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
+{
+    /* The server's side of the keepalives: else it holds a dead client's locks for two hours. */
+    static const char session_sql[] = "SET tcp_keepalives_idle = 30;"
+                                      "SET tcp_keepalives_interval = 10;"
+                                      "SET tcp_keepalives_count = 3";
+
+    if (!is_dsn(dsn)) {
+        err_set(err, ERR_INVALID, "the Postgres DSN is not a libpq connection string or URI");
+        return NULL;
+    }
+    struct connect_keys keys = connect_keys(dsn, database);
+    PGconn *conn = PQconnectdbParams(keys.names, keys.values, 1);
+
+    if (conn == NULL || PQstatus(conn) != CONNECTION_OK) {
+        err_set(err, ERR_RETRY, "%s", conn == NULL ? "no memory" : PQerrorMessage(conn));
+        PQfinish(conn);
+        return NULL;
+    }
+    PQsetNoticeReceiver(conn, on_notice, NULL);
+    if (pg_run(conn, session_sql, err) < 0) {
+        PQfinish(conn);
+        err->kind = ERR_RETRY;
+        return NULL;
+    }
+    return conn;
+}
+
+char *pg_database_name(const char *dsn, bool *is_up)
+{
+    struct connect_keys keys = connect_keys(dsn, NULL);
+
+    *is_up = PQpingParams(keys.names, keys.values, 1) == PQPING_OK;
+
+    /* Begun and given up: libpq has then put together what the DSN, the environment and the
+     * service file say. */
+    PGconn *conn = PQconnectStartParams(keys.names, keys.values, 1);
+    char *name = mem_copy_string(PQdb(conn));
+
+    PQfinish(conn);
+    return name;
+}
+
+enum err_kind pg_kind(const char *sqlstate)
+{
+    static const struct {
+        const char *begin;
+        enum err_kind kind;
+    } table[] = {
+        {"08", ERR_RETRY},    /* connection exception */
+        {"22", ERR_INVALID},  /* data exception */
+        {"23", ERR_INVALID},  /* constraint violation */
+        {"25006", ERR_RETRY}, /* read-only: a standby that is not promoted yet */
+        {"40", ERR_RETRY},    /* serialization failure, deadlock */
+        {"53", ERR_RETRY},    /* out of disk, memory, connections */
+        {"55", ERR_RETRY},    /* in use, lock not available */
+        {"57", ERR_RETRY},    /* shutting down, cancelled */
+        {"58", ERR_RETRY},    /* the server's own system failed */
+    };
+
+    if (sqlstate[0] == '\0') {
+        return ERR_RETRY;
+    }
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        if (strncmp(sqlstate, table[i].begin, strlen(table[i].begin)) == 0) {
+            return table[i].kind;
+        }
+    }
+    return ERR_FATAL;
+}
+
+static const char *or_empty(const char *text)
+{
+    return text == NULL ? "" : text;
+}
+
+int pg_expect(PGconn *conn, const PGresult *result, ExecStatusType wanted, const char *step,
+              struct pg_fault *fault, struct err *err)
+{
+    if (PQresultStatus(result) == wanted) {
+        return 0;
+    }
+    struct pg_fault found = {0};
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (message == NULL) {
+        message = PQerrorMessage(conn); /* libpq's own words; its further lines only guess */
+    }
+    snprintf(found.sqlstate, sizeof(found.sqlstate), "%s",
+             or_empty(PQresultErrorField(result, PG_DIAG_SQLSTATE)));
+    if (message[0] == '\0') {
+        message = "the connection was lost";
+    }
+    snprintf(found.message, sizeof(found.message), "%.*s", (int)strcspn(message, "\n"), message);
+    found.in_constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME) != NULL;
+    if (fault != NULL) {
+        *fault = found;
+    }
+    err_set(err, pg_kind(found.sqlstate), "%s: %s", step, found.message);
+    if (found.sqlstate[0] != '\0') {
+        size_t used = strlen(err->message);
+
+        snprintf(err->message + used, sizeof(err->message) - used, " (%s)", found.sqlstate);
+    }
+    return -1;
+}
+
+int pg_run(PGconn *conn, const char *sql, struct err *err)
+{
+    PGresult *result = PQexec(conn, sql);
+    ExecStatusType wanted =
+        PQresultStatus(result) == PGRES_TUPLES_OK ? PGRES_TUPLES_OK : PGRES_COMMAND_OK;
+    int rc = pg_expect(conn, result, wanted, sql, NULL, err);
+
+    PQclear(result);
+    return rc;
+}
+
+void pg_add_text(struct pg_params *p, const char *text)
+{
+    assert(p->count < PG_PARAMS_MAX);
+    p->values[p->count++] = text;
+}
+
+void pg_add_int(struct pg_params *p, int64_t value)
+{
+    assert(p->count < PG_PARAMS_MAX);
+
+    char *number = p->numbers[p->count];
+
+    snprintf(number, sizeof(p->numbers[0]), "%" PRId64, value);
+    p->values[p->count++] = number;
+}
+
+void pg_add_array(struct pg_params *p, const struct pg_array *array)
+{
+    assert(p->count < PG_PARAMS_MAX && array->len <= INT_MAX);
+    p->values[p->count] = array->data;
+    p->lengths[p->count] = (int)array->len;
+    p->formats[p->count] = 1;
+    p->count++;
+}
+
+static PGresult *exec_params(PGconn *conn, const char *sql, const struct pg_params *params)
+{
+    static const struct pg_params none;
+    const struct pg_params *p = params == NULL ? &none : params;
+
+    return PQexecParams(conn, sql, p->count, NULL, p->values, p->lengths, p->formats, 0);
+}
+
+PGresult *pg_query(PGconn *conn, const char *step, const char *sql, const struct pg_params *params,
+                   struct pg_fault *fault, struct err *err)
+{
+    PGresult *result = exec_params(conn, sql, params);
+
+    if (pg_expect(conn, result, PGRES_TUPLES_OK, step, fault, err) < 0) {
+        PQclear(result);
+        return NULL;
+    }
+    return result;
+}
+
+int pg_execute(PGconn *conn, const char *step, const char *sql, const struct pg_params *params,
+               int64_t *affected, struct pg_fault *fault, struct err *err)
+{
+    PGresult *result = exec_params(conn, sql, params);
+    int rc = pg_expect(conn, result, PGRES_COMMAND_OK, step, fault, err);
+
+    if (rc == 0 && affected != NULL) {
+        *affected = pg_affected(result);
+    }
+    PQclear(result);
+    return rc;
+}
+
+int64_t pg_affected(PGresult *result)
+{
+    return strtoll(PQcmdTuples(result), NULL, 10);
+}
+
+int64_t pg_int(const PGresult *result, int row, int column)
+{
+    return strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+/* Number of dimensions, flags, element type, number of elements, lower bound. */
+#define ARRAY_HEADER_BYTES 20
+
+static void put_u32(char *at, uint32_t value)
+{
+    uint32_t wire = htobe32(value);
+
+    memcpy(at, &wire, sizeof(wire));
+}
+
+static char *array_extend(struct pg_array *a, size_t len)
+{
+    if (len > a->size - a->len) {
+        while (len > a->size - a->len) {
+            a->size *= 2;
+        }
+        a->data = mem_resize(a->data, a->size, 1);
+    }
+    a->len += len;
+    return a->data + a->len - len;
+}
+
+void pg_array_init(struct pg_array *a, enum pg_type type)
+{
+    *a = (struct pg_array){.type = type, .size = 1024, .len = ARRAY_HEADER_BYTES};
+    a->data = mem_alloc(a->size, 1);
+    put_u32(a->data, 1);
+    put_u32(a->data + 4, 1); /* may hold NULLs */
+    put_u32(a->data + 8, type);
+    put_u32(a->data + 16, 1);
+}
+
+void pg_array_free(struct pg_array *a)
+{
+    free(a->data);
+    *a = (struct pg_array){0};
+}
+
+static void array_item(struct pg_array *a, const void *bytes, size_t len)
+{
+    char *at = array_extend(a, 4 + len);
+
+    put_u32(at, (uint32_t)len);
+    memcpy(at + 4, bytes, len);
+    put_u32(a->data + 12, (uint32_t)++a->count);
+}
+
+void pg_array_bool(struct pg_array *a, bool value)
+{
+    char wire = value ? 1 : 0;
+
+    assert(a->type == PG_BOOL);
+    array_item(a, &wire, sizeof(wire));
+}
+
+void pg_array_int8(struct pg_array *a, int64_t value)
+{
+    uint64_t wire = htobe64((uint64_t)value);
+
+    assert(a->type == PG_INT8);
+    array_item(a, &wire, sizeof(wire));
+}
+
+void pg_array_text(struct pg_array *a, const char *text)
+{
+    assert(a->type == PG_TEXT);
+    if (text == NULL) {
+        put_u32(array_extend(a, 4), UINT32_MAX);
+        put_u32(a->data + 12, (uint32_t)++a->count);
+    } else {
+        array_item(a, text, strlen(text));
+    }
+}

@@ -1,0 +1,26 @@
+/*
+ * seed - put the sites of a targets file into the table websites.
+ *
+ * A site is known by its name: a new one is inserted, a changed one updated (version + 1), an
+ * equal one left alone, all in one transaction. Sites that are not in the file stay. A site that
+ * came from an event or the API and stands in the file is the file's from then on; a deleted one
+ * is revived.
+ */
+#ifndef CONSUMER_SEED_H
+#define CONSUMER_SEED_H
+
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/targets.h"
+
+struct seed_counts {
+    size_t inserted, updated, unchanged;
+};
+
+/* *counts is set on success. ERR_RETRY: the server is away; ERR_INVALID: the DSN does not parse, or
+ * Postgres refuses a site; ERR_FATAL: anything else it says. */
+int seed_run(const char *dsn, const struct targets *targets, struct seed_counts *counts,
+             struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * store_internal - what the files of the store share: its struct and the steps of store_write.
+ * Nothing else includes it.
+ *
+ * store.c        connection, claims, and store_write, which puts the steps together
+ * store_fence.c  begin a transaction under the fence, commit, look into an unknown commit
+ * store_rows.c   the rows: COPY, the way of duplicates, halving
+ * store_copy.c   rows and letters in COPY form, in our tables' columns
+ * store_names.c  ids of sites and locations
+ * store_days.c   partitions of checks
+ */
+#ifndef CONSUMER_STORE_INTERNAL_H
+#define CONSUMER_STORE_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "consumer/copyrows.h"
+#include "consumer/pg.h"
+#include "consumer/store.h"
+
+/* A failed step of store_write that is to be done once more in another way. */
+enum store_again {
+    AGAIN_NO,
+    AGAIN_STAGED, /* a key was there already */
+    AGAIN_HALVED, /* Postgres refused a row */
+    AGAIN_DAYS,   /* a day's partition is gone */
+};
+
+/* One partition of a transaction whose COMMIT was sent and not answered. */
+struct sent_partition {
+    char *topic;
+    int32_t partition;
+    int64_t epoch, stored, next;
+};
+
+struct sent_commit {
+    struct sent_partition *partitions; /* by (topic, partition) */
+    size_t count;                      /* 0: there is none */
+    uint64_t rows, duplicates;         /* counted once it is known to be in */
+};
+
+/* Rows that are to become letters, by row. */
+struct store_refusals {
+    struct batch_refusal *items;
+    size_t count, size;
+};
+
+struct name_id; /* store_names.c */
+struct site_id;
+
+struct store {
+    struct store_settings settings; /* its strings are ours */
+    PGconn *conn;
+    struct pg_fault fault; /* why the last step failed */
+
+    struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
+
+    struct copyrows copy;
+    struct name_id *sites, *locations; /* by name */
+    struct site_id *site_ids;
+    int32_t *days; /* known to have a partition: days since 1970 */
+    size_t days_count, days_size;
+    struct sent_commit sent;
+};
+
+/* One try to write a batch. */
+struct store_try {
+    struct batch *batch;
+    bool staged, halved;
+    size_t live;     /* rows of partitions that are not dropped */
+    size_t inserted; /* of them */
+    struct store_refusals refused;
+    bool refused_too_many;
+    enum store_again again; /* what would mend it, when it failed */
+};
+
+static inline bool store_row_is_live(const struct batch *batch, const struct batch_row *row)
+{
+    return !batch->partitions[row->partition].dropped;
+}
+
+static inline bool store_letter_is_live(const struct batch *batch,
+                                        const struct batch_letter *letter)
+{
+    return !batch->partitions[letter->partition].dropped;
+}
+
+/* Whatever Postgres said, outside the rows it is an outage. Always -1. */
+static inline int store_outage(struct err *err)
+{
+    err->kind = ERR_RETRY;
+    return -1;
+}
+
+/* 22xxx, and 23xxx but a key that is there already and a row without a partition. */
+bool store_is_row_fault(const struct pg_fault *fault);
+
+/*
+ * store_fence.c. BEGIN and the fence in one round trip. Outside a transaction afterwards on -1
+ * and when *fenced; lost[] as in store_write.
+ */
+int store_fence_prepare(struct store *s, struct err *err) MUST_CHECK;
+int store_fence_begin(struct store *s, const struct batch *batch, bool *fenced, uint32_t *lost,
+                      size_t *lost_count, struct err *err) MUST_CHECK;
+void store_rollback(struct store *s); /* whatever state it is in; closes it when that fails */
+
+/* COMMIT, of which s->sent keeps a note until the answer is there. */
+int store_commit(struct store *s, const struct batch *batch, uint64_t rows, uint64_t duplicates,
+                 struct err *err) MUST_CHECK;
+
+/* After an unanswered COMMIT of this batch: *in tells whether it took place. False when there is
+ * no such COMMIT, and when no partition can tell any more: then the fence refuses them all. */
+int store_commit_look(struct store *s, const struct batch *batch, bool *in,
+                      struct err *err) MUST_CHECK;
+void store_commit_forget(struct store *s);
+
+/* store_rows.c. Put the rows into checks. On -1 t->again says what would mend it. */
+int store_rows_write(struct store *s, struct store_try *t, struct err *err) MUST_CHECK;
+
+/* store_copy.c. COPY rows[from..to) into `table`; the letters into dead_letters. */
+extern const char store_check_columns[];
+int store_copy_rows(struct store *s, const char *table, const struct batch *batch, size_t from,
+                    size_t to, struct err *err) MUST_CHECK;
+int store_copy_letters(struct store *s, const struct batch *batch, struct err *err) MUST_CHECK;
+
+/* store_names.c. Every live row gets its ids, or becomes a letter. */
+int store_names_resolve(struct store *s, struct batch *batch, struct err *err) MUST_CHECK;
+void store_names_forget(struct store *s);
+
+/* store_days.c. Every live row has a partition afterwards, or became a letter: one that is older
+ * than retention or far in the future must not make partitions. */
+int store_days_resolve(struct store *s, struct batch *batch, struct err *err) MUST_CHECK;
+void store_days_forget(struct store *s);
+
+void store_refuse(struct store_refusals *list, size_t row, const char *reason, const char *detail);
+void store_refusals_free(struct store_refusals *list);
+
+#endif
