@@ -1,0 +1,192 @@
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "producer/probe_internal.h"
+
+void fault_set(struct fault *fault, enum error_type type, enum check_phase phase, const char *fmt,
+               ...)
+{
+    va_list args;
+
+    fault->type = type;
+    fault->phase = phase;
+    va_start(args, fmt);
+    vsnprintf(fault->message, sizeof(fault->message), fmt, args);
+    va_end(args);
+}
+
+/* --- Names --- */
+
+static enum error_type resolver_type(enum resolver_outcome outcome)
+{
+    switch (outcome) {
+    case RESOLVER_NOT_FOUND:
+    case RESOLVER_BAD_NAME:
+        return ERROR_DNS_NOT_FOUND;
+    case RESOLVER_TIMEOUT:
+        return ERROR_DNS_TIMEOUT;
+    case RESOLVER_NO_SERVER:
+        return ERROR_LOCAL_NETWORK;
+    default:
+        return ERROR_DNS_FAILURE;
+    }
+}
+
+void fault_from_resolver(const char *host, const struct resolver_answer *answer,
+                         struct fault *fault)
+{
+    fault_set(fault, resolver_type(answer->outcome), PHASE_DNS, "%s: %s", host,
+              answer->reason == NULL ? "no address" : answer->reason);
+}
+
+/* --- Connections --- */
+
+static enum error_type connect_type(int os_errno)
+{
+    switch (os_errno) {
+    case ECONNREFUSED:
+        return ERROR_CONNECT_REFUSED;
+    case ETIMEDOUT:
+        return ERROR_CONNECT_TIMEOUT;
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EAFNOSUPPORT: /* a machine without IPv6 */
+        return ERROR_LOCAL_NETWORK;
+    case EADDRNOTAVAIL:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return ERROR_LOCAL_RESOURCES;
+    default:
+        return ERROR_CONNECT_FAILURE; /* EHOSTUNREACH, a reset, a filter's EACCES, ... */
+    }
+}
+
+static void connect_fault(const struct fault_facts *facts, struct fault *fault)
+{
+    const char *words = facts->os_errno != 0 ? strerror(facts->os_errno) : facts->curl_text;
+
+    fault_set(fault, connect_type(facts->os_errno), PHASE_CONNECT, "%s port %u: %s", facts->address,
+              (unsigned)facts->port, words);
+}
+
+static void timeout_fault(const struct fault_facts *facts, struct fault *fault)
+{
+    int ms = (int)facts->timeout_ms;
+
+    switch (facts->phase) {
+    case PHASE_CONNECT:
+        fault_set(fault, ERROR_CONNECT_TIMEOUT, PHASE_CONNECT,
+                  "%s port %u: no connection, the check's %d ms are over", facts->address,
+                  (unsigned)facts->port, ms);
+        return;
+    case PHASE_TLS:
+        fault_set(fault, ERROR_TIMEOUT, PHASE_TLS,
+                  "TLS handshake not ended, the check's %d ms are over", ms);
+        return;
+    case PHASE_WAIT:
+        fault_set(fault, ERROR_TIMEOUT, PHASE_WAIT, "no response, the check's %d ms are over", ms);
+        return;
+    default:
+        fault_set(fault, ERROR_TIMEOUT, facts->phase,
+                  "response not ended, the check's %d ms are over", ms);
+    }
+}
+
+/* --- All else --- */
+
+/* libcurl 7.88 has one code for a broken connection and for broken chunks, and only its words
+ * tell them apart. */
+static enum error_type receive_type(const struct fault_facts *facts)
+{
+    return strstr(facts->curl_text, "chunk") != NULL ? ERROR_PROTOCOL : ERROR_READ_FAILURE;
+}
+
+/* Before there was a response, memory that ran out is our trouble. After, it is libcurl 7.88's
+ * word for a header line over its own ceiling; later ones say TOO_LARGE. */
+static enum error_type memory_type(const struct fault_facts *facts)
+{
+    return facts->phase == PHASE_WAIT || facts->phase == PHASE_TRANSFER ? ERROR_PROTOCOL
+                                                                        : ERROR_INTERNAL;
+}
+
+static enum error_type tls_type(const struct fault_facts *facts)
+{
+    return facts->tls->error != ERROR_NONE ? facts->tls->error : ERROR_TLS_FAILURE;
+}
+
+static enum error_type other_type(const struct fault_facts *facts)
+{
+    switch (facts->code) {
+    case CURLE_GOT_NOTHING:
+        return ERROR_EMPTY_REPLY;
+    case CURLE_RECV_ERROR:
+        return receive_type(facts);
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_SSL_SHUTDOWN_FAILED:
+        return ERROR_READ_FAILURE;
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* the URL's was checked: this is the response's */
+    case CURLE_HTTP2:
+    case CURLE_BAD_CONTENT_ENCODING:
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE: /* headers, over libcurl's own ceiling */
+#endif
+        return ERROR_PROTOCOL;
+    case CURLE_OUT_OF_MEMORY:
+        return memory_type(facts);
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CLIENTCERT:
+    case CURLE_SSL_CIPHER:
+        return tls_type(facts);
+    case CURLE_URL_MALFORMAT:
+        return ERROR_URL;
+    case CURLE_FILESIZE_EXCEEDED:
+        return ERROR_BODY_TOO_LARGE;
+    case CURLE_NO_CONNECTION_AVAILABLE:
+        return ERROR_LOCAL_RESOURCES;
+    default:
+        return ERROR_INTERNAL; /* what we asked of libcurl was wrong, not the site */
+    }
+}
+
+static void other_fault(const struct fault_facts *facts, struct fault *fault)
+{
+    enum error_type type = other_type(facts);
+    const char *words =
+        facts->curl_text[0] != '\0' ? facts->curl_text : curl_easy_strerror(facts->code);
+
+    if (type == facts->tls->error && facts->tls->message[0] != '\0') {
+        words = facts->tls->message;
+    }
+    fault_set(fault, type, facts->phase, "%s", words);
+}
+
+void fault_from_curl(const struct fault_facts *facts, struct fault *fault)
+{
+    assert(facts->code != CURLE_OK);
+    if (facts->body_over) {
+        fault_set(fault, ERROR_BODY_TOO_LARGE, PHASE_TRANSFER, "the body is longer than %lld bytes",
+                  (long long)facts->body_bytes_max);
+    } else if (facts->headers_over) {
+        fault_set(fault, ERROR_PROTOCOL, PHASE_TRANSFER,
+                  "the response headers are longer than %d bytes", PROBE_HEADER_BYTES_MAX);
+    } else if (facts->tls_refused) {
+        fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "%s", facts->tls->message);
+    } else if (facts->code == CURLE_SSL_CERTPROBLEM) {
+        fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "our certificate: %s", facts->curl_text);
+    } else if (facts->code == CURLE_COULDNT_CONNECT) {
+        connect_fault(facts, fault);
+    } else if (facts->code == CURLE_OPERATION_TIMEDOUT) {
+        timeout_fault(facts, fault);
+    } else {
+        other_fault(facts, fault);
+    }
+}

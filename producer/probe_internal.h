@@ -1,0 +1,216 @@
+/*
+ * probe_internal - what the files of producer/probe share; no other module includes it.
+ *
+ *   probe.c           slots, what is due, results
+ *   probe_check.c     the course of one check: name, addresses, hops, end
+ *   probe_transfer.c  one hop: libcurl's options and what its callbacks note down
+ *   probe_target.c    URLs and Locations
+ *   probe_fault.c     why a hop failed
+ *   probe_alarm.c     the times at which a check must be looked at although nothing happened
+ *
+ * A check is in one state at a time, and only probe_run_due ends one:
+ *
+ *   IDLE -> RESOLVING -> TRANSFER -> ENDED -> IDLE
+ *               ^------------'  (a redirect; another address stays in TRANSFER)
+ */
+#ifndef PRODUCER_PROBE_INTERNAL_H
+#define PRODUCER_PROBE_INTERNAL_H
+
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/event.h"
+#include "common/site.h"
+#include "producer/probe.h"
+#include "producer/resolver.h"
+#include "producer/tls.h"
+
+#define PROBE_ADDRESSES_MAX 4    /* of a name, tried one after the other */
+#define PROBE_URL_BYTES_MAX 8192 /* of a Location, and of the URL it leads to */
+#define PROBE_BODY_FIRST_BYTES 16384
+
+/* --- probe_target: where a hop goes --- */
+
+struct target {
+    char *url;  /* without user, password and fragment */
+    char *host; /* without brackets or zone */
+    uint16_t port;
+    bool tls;
+};
+
+/*
+ * Parse a URL, or resolve `location` as it stands in a response from `base` (base NULL: location
+ * is absolute). ERR_INVALID; *out is set only on success, and is freed by target_free.
+ */
+int target_parse(const char *base, const char *location, struct target *out,
+                 struct err *err) MUST_CHECK;
+void target_copy(struct target *to, const struct target *from);
+void target_free(struct target *target);
+/* The same scheme, host and port (RFC 6454). */
+bool target_same_origin(const struct target *a, const struct target *b);
+
+/* --- probe_fault: why a hop failed --- */
+
+struct fault {
+    enum error_type type; /* ERROR_NONE: it did not */
+    enum check_phase phase;
+    char message[512];
+};
+
+struct fault_facts {
+    CURLcode code;
+    int os_errno;           /* of the connection attempt; 0: none */
+    enum check_phase phase; /* how far the hop came */
+    const char *curl_text;  /* CURLOPT_ERRORBUFFER; may be "" */
+    const struct tls_check *tls;
+    bool body_over, headers_over; /* we ended it for that reason */
+    bool tls_refused;             /* its SSL_CTX could not be prepared: tls->message says why */
+    const char *address;          /* numeric */
+    uint16_t port;
+    int32_t timeout_ms;
+    int64_t body_bytes_max;
+};
+
+void fault_set(struct fault *fault, enum error_type type, enum check_phase phase, const char *fmt,
+               ...) PRINTF_LIKE(4, 5);
+/* code is not CURLE_OK. */
+void fault_from_curl(const struct fault_facts *facts, struct fault *fault);
+void fault_from_resolver(const char *host, const struct resolver_answer *answer,
+                         struct fault *fault);
+
+/* --- probe_alarm: a heap of times --- */
+
+struct alarm {
+    int64_t due_ns;
+    size_t place; /* in the heap, from 1; 0: not in it */
+};
+
+struct alarms {
+    struct alarm **heap;
+    size_t count, capacity;
+};
+
+void alarms_init(struct alarms *alarms, size_t capacity);
+void alarms_free(struct alarms *alarms);
+/* Set it, or set it anew. */
+void alarm_set(struct alarms *alarms, struct alarm *alarm, int64_t due_ns);
+void alarm_clear(struct alarms *alarms, struct alarm *alarm);
+int64_t alarms_next_due_ns(const struct alarms *alarms);
+/* Take one that is due, or NULL. */
+struct alarm *alarms_take_due(struct alarms *alarms, int64_t now_ns);
+
+/* --- One check --- */
+
+enum slot_state { SLOT_IDLE, SLOT_RESOLVING, SLOT_TRANSFER, SLOT_ENDED };
+
+/* What is known of one connection attempt and the response on it. Begins anew with each. */
+struct hop {
+    int64_t began_ns;      /* handed to libcurl */
+    int64_t socket_ns;     /* its socket was opened; 0: a connection was used again */
+    int64_t tls_ns;        /* the TLS handshake began; 0: it did not */
+    int64_t first_byte_ns; /* the status line was there; 0: it was not */
+    int open_errno;        /* of socket(2) */
+    int64_t header_bytes;
+    int64_t body_bytes;
+    char *location; /* of this response; NULL: none */
+    bool location_over;
+    bool headers_ended, headers_over, body_over, tls_refused;
+    char curl_text[CURL_ERROR_SIZE];
+};
+
+struct slot {
+    struct probe *probe;
+    struct slot *next; /* idle or ended */
+    enum slot_state state;
+    struct alarm alarm;
+    CURL *easy;
+
+    const struct site *site;
+    void *tag;
+    bool keep_body;
+    int64_t started_ns, deadline_ns;
+
+    struct target home;   /* the site's own url: credentials are for it alone */
+    struct target target; /* of this hop */
+    const char *method;
+    bool send_body;
+    int32_t redirects;
+
+    struct resolver_request *request;
+    int64_t asked_ns;
+    bool looked_up; /* the host is a name, so its lookup is measured */
+    char addresses[PROBE_ADDRESSES_MAX][INET6_ADDRSTRLEN];
+    size_t address_count, address_at;
+    int64_t failed_connects_us; /* spent on the addresses before this one */
+    struct fault remote_fault;  /* of an earlier address, when it says more than our own trouble */
+
+    struct curl_slist *headers, *connect_to;
+    struct tls_check tls;
+    struct hop hop;
+    char *body;
+    size_t body_size;
+
+    struct fault fault;
+    struct event_timing timing;
+    int32_t http_status;
+    const char *http_version;
+    char peer[INET6_ADDRSTRLEN]; /* "": none yet */
+    int64_t not_after_s;         /* of the last hop with TLS, and so is tls_version */
+    const char *tls_version;
+    int64_t ended_ns;
+};
+
+struct probe {
+    struct probe_settings settings;
+    struct loop *loop;
+    struct resolver *resolver;
+    struct tls *tls;
+    struct metric *in_flight_gauge;
+    probe_done_fn *on_done;
+    void *context;
+    CURLM *multi;
+    int64_t curl_due_ns;
+    bool has_news; /* libcurl may have finished transfers */
+    bool broken;
+    struct err broken_by;
+    struct alarms alarms;
+    struct slot *idle;
+    struct slot *ended, **ended_tail; /* in order */
+    size_t in_flight;
+    size_t slot_count;
+    struct slot *slots;
+};
+
+/* --- probe_check --- */
+
+void check_start(struct slot *slot, int64_t now_ns);
+/* What came of the transfer, from curl_multi_info_read. */
+void check_on_transfer_done(struct slot *slot, CURLcode code);
+/* The slot's alarm is due. */
+void check_on_alarm(struct slot *slot);
+/* Put it on the list of ended checks, with slot->fault as it stands. */
+void check_end(struct slot *slot);
+/* Take it out of the resolver and libcurl, wherever it is. */
+void check_abandon(struct slot *slot);
+
+/* --- probe_transfer --- */
+
+/* Add the slot's hop to libcurl. ERR_FATAL when an option is refused. */
+int transfer_start(struct slot *slot, struct err *err) MUST_CHECK;
+/* The connection is made (TCP; for TLS the handshake has begun). */
+bool transfer_is_connected(const struct slot *slot);
+/* The response will be followed to its Location. */
+bool transfer_is_redirect(const struct slot *slot);
+enum check_phase transfer_phase(const struct slot *slot);
+/* Add the phases that were completed to slot->timing; the last one only of a whole response. */
+void transfer_add_timing(struct slot *slot, bool whole);
+/* Put what is known of the response and the connection into the slot. */
+void transfer_note(struct slot *slot);
+/* Free what the hop held. */
+void transfer_clear(struct slot *slot);
+
+#endif

@@ -1,0 +1,389 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "producer/probe_internal.h"
+
+/* --- What libcurl tells us. These callbacks note it down and change nothing. --- */
+
+static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_sockaddr *address)
+{
+    struct slot *slot = arg;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    address->protocol);
+
+    (void)unused;
+    if (fd < 0) {
+        slot->hop.open_errno = errno; /* libcurl does not tell */
+        return CURL_SOCKET_BAD;
+    }
+    slot->hop.socket_ns = clock_mono_ns();
+    return fd;
+}
+
+static CURLcode on_ssl_ctx(CURL *unused, void *ssl_ctx, void *arg)
+{
+    struct slot *slot = arg;
+    struct err err;
+
+    (void)unused;
+    slot->hop.tls_ns = clock_mono_ns(); /* TCP is connected: the handshake begins */
+    if (tls_prepare(ssl_ctx, &slot->tls, &err) < 0) {
+        slot->hop.tls_refused = true;
+        snprintf(slot->tls.message, sizeof(slot->tls.message), "%.*s",
+                 (int)sizeof(slot->tls.message) - 1, err.message);
+        return CURLE_ABORTED_BY_CALLBACK;
+    }
+    return CURLE_OK;
+}
+
+/* A connection that is used again had its handshake for another check. */
+static void read_reused_tls(struct slot *slot)
+{
+    struct curl_tlssessioninfo *info = NULL;
+
+    if (slot->target.tls && slot->tls.version == NULL &&
+        curl_easy_getinfo(slot->easy, CURLINFO_TLS_SSL_PTR, &info) == CURLE_OK && info != NULL &&
+        info->internals != NULL) {
+        tls_read(info->internals, &slot->tls);
+    }
+}
+
+static void note_location(struct hop *hop, const char *value, size_t len)
+{
+    while (len > 0 && (*value == ' ' || *value == '\t')) {
+        value++;
+        len--;
+    }
+    while (len > 0 && strchr("\r\n \t", value[len - 1]) != NULL) {
+        len--;
+    }
+    if (hop->location == NULL) {
+        hop->location_over = len > PROBE_URL_BYTES_MAX;
+        hop->location = mem_copy(value, hop->location_over ? 0 : len);
+    }
+}
+
+/* One line at a time: status line, headers, an empty line; then again after a 100 or 103. */
+static size_t on_header(char *line, size_t size, size_t count, void *arg)
+{
+    static const char name[] = "location:";
+    struct slot *slot = arg;
+    struct hop *hop = &slot->hop;
+    size_t len = size * count;
+
+    if (hop->first_byte_ns == 0) {
+        hop->first_byte_ns = clock_mono_ns();
+        read_reused_tls(slot);
+    }
+    hop->header_bytes += (int64_t)len;
+    if (hop->header_bytes > PROBE_HEADER_BYTES_MAX) {
+        hop->headers_over = true;
+        return 0; /* ends the transfer */
+    }
+    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+        free(hop->location);
+        hop->location = NULL;
+        hop->headers_ended = false;
+    } else if (line[0] == '\r' || line[0] == '\n') {
+        hop->headers_ended = true;
+    } else if (!hop->headers_ended && len >= sizeof(name) - 1 &&
+               strncasecmp(line, name, sizeof(name) - 1) == 0) {
+        note_location(hop, line + sizeof(name) - 1, len - (sizeof(name) - 1));
+    }
+    return len;
+}
+
+static void body_keep(struct slot *slot, const char *data, size_t len)
+{
+    size_t have = (size_t)slot->hop.body_bytes;
+    size_t most = (size_t)slot->site->max_body_bytes;
+    size_t size = slot->body_size == 0 ? PROBE_BODY_FIRST_BYTES : slot->body_size;
+
+    while (size < have + len) {
+        size *= 2;
+    }
+    if (size > most) {
+        size = most; /* enough: the caller saw to it */
+    }
+    if (size > slot->body_size) {
+        slot->body = mem_resize(slot->body, size, 1);
+        slot->body_size = size;
+    }
+    memcpy(slot->body + have, data, len);
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct slot *slot = arg;
+    struct hop *hop = &slot->hop;
+    size_t len = size * count;
+
+    if ((int64_t)len > slot->site->max_body_bytes - hop->body_bytes) {
+        hop->body_bytes += (int64_t)len;
+        hop->body_over = true;
+        return 0; /* ends the transfer */
+    }
+    if (slot->keep_body && len > 0 && !transfer_is_redirect(slot)) {
+        body_keep(slot, data, len);
+    }
+    hop->body_bytes += (int64_t)len;
+    return len;
+}
+
+/* --- What we tell libcurl --- */
+
+/* Within a function that has `slot` and `ok`. */
+#define SET(option, value) (ok = curl_easy_setopt(slot->easy, (option), (value)) == CURLE_OK && ok)
+
+static bool append(struct curl_slist **list, const char *text)
+{
+    struct curl_slist *longer = curl_slist_append(*list, text);
+
+    if (longer == NULL) {
+        return false;
+    }
+    *list = longer;
+    return true;
+}
+
+/* The word before the colon is `name`. */
+static bool header_is(const char *header, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncasecmp(header, name, len) == 0 && header[len] == ':';
+}
+
+/* Its name speaks of a secret, or it is only meant for the site's own host. */
+static bool header_is_private(const char *header)
+{
+    static const char *const words[] = {
+        "auth", "cookie", "token", "secret", "key", "password", "session", "credential",
+    };
+    size_t name_len = strcspn(header, ":");
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        size_t len = strlen(words[i]);
+
+        for (size_t at = 0; at + len <= name_len; at++) {
+            if (strncasecmp(header + at, words[i], len) == 0) {
+                return true;
+            }
+        }
+    }
+    return header_is(header, "Host");
+}
+
+/* libcurl takes "Name:" for "leave it out"; "Name;" is its way to send it empty. */
+static bool append_site_header(struct curl_slist **list, const char *header)
+{
+    size_t name_len = strcspn(header, ":");
+
+    if (header[name_len] != ':' || header[name_len + 1 + strspn(header + name_len + 1, " \t")]) {
+        return append(list, header);
+    }
+    char *empty = mem_copy(header, name_len + 1);
+
+    empty[name_len] = ';';
+
+    bool ok = append(list, empty);
+
+    free(empty);
+    return ok;
+}
+
+static bool append_site_headers(struct slot *slot, bool at_home, bool *has_connection)
+{
+    bool ok = true;
+
+    for (char **header = slot->site->headers; header != NULL && *header != NULL; header++) {
+        bool of_body = strncasecmp(*header, "Content-", strlen("Content-")) == 0;
+
+        if ((at_home || !header_is_private(*header)) && (slot->send_body || !of_body)) {
+            ok = append_site_header(&slot->headers, *header) && ok;
+        }
+        *has_connection = *has_connection || header_is(*header, "Connection");
+    }
+    return ok;
+}
+
+static bool set_headers(struct slot *slot, bool at_home)
+{
+    bool has_connection = false;
+    bool ok = append_site_headers(slot, at_home, &has_connection);
+
+    if (!slot->site->reuse_connection && !has_connection) {
+        /* The server closes first then, and no TIME_WAIT stays with us. HTTP/2 has no such
+         * header, and libcurl leaves it out there. */
+        ok = append(&slot->headers, "Connection: close") && ok;
+    }
+    ok = append(&slot->headers, "Expect:") && ok; /* no second round trip before a body */
+    if (at_home && slot->site->bearer_token != NULL) {
+        size_t size = strlen("Authorization: Bearer ") + strlen(slot->site->bearer_token) + 1;
+        char *line = mem_alloc(size, 1);
+
+        snprintf(line, size, "Authorization: Bearer %s", slot->site->bearer_token);
+        ok = append(&slot->headers, line) && ok;
+        free(line);
+    }
+    return SET(CURLOPT_HTTPHEADER, slot->headers);
+}
+
+static bool set_method(struct slot *slot)
+{
+    const char *body = slot->send_body ? slot->site->body : NULL;
+    const char *method = slot->method;
+    bool ok = true;
+
+    if (strcmp(method, "HEAD") == 0) {
+        return SET(CURLOPT_NOBODY, 1L);
+    }
+    /* These are expected to say that their body is empty (RFC 9110, 8.6). */
+    if (body == NULL && (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                         strcmp(method, "PATCH") == 0)) {
+        body = "";
+        ok = append(&slot->headers, "Content-Type:");
+    }
+    if (body != NULL) {
+        SET(CURLOPT_POSTFIELDSIZE, (long)strlen(body));
+        SET(CURLOPT_POSTFIELDS, body);
+    }
+    if (strcmp(method, body == NULL ? "GET" : "POST") != 0) {
+        SET(CURLOPT_CUSTOMREQUEST, method);
+    }
+    return ok;
+}
+
+static bool set_request(struct slot *slot)
+{
+    const struct site *site = slot->site;
+    bool at_home = target_same_origin(&slot->home, &slot->target);
+    bool ok = set_method(slot);
+
+    ok = set_headers(slot, at_home) && ok;
+    SET(CURLOPT_URL, slot->target.url);
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent);
+    SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_HTTP_VERSION, site->http_version == SITE_HTTP_1_1 ? (long)CURL_HTTP_VERSION_1_1
+                                                                  : (long)CURL_HTTP_VERSION_2TLS);
+    if (at_home && site->username != NULL) {
+        SET(CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        SET(CURLOPT_USERNAME, site->username);
+        SET(CURLOPT_PASSWORD, site->password == NULL ? "" : site->password);
+    }
+    if (at_home && site->cert_file != NULL) {
+        SET(CURLOPT_SSLCERT, site->cert_file);
+        SET(CURLOPT_SSLKEY, site->key_file == NULL ? site->cert_file : site->key_file);
+    }
+    return ok;
+}
+
+/*
+ * libcurl verifies nothing and so reads no file: tls_prepare does it. But a connection is only
+ * used again by a site that wants it verified alike, and for that libcurl compares, of what we
+ * can set, CAINFO: a label here, not a file.
+ */
+static bool set_tls(struct slot *slot)
+{
+    const struct site *site = slot->site;
+    char label[PATH_MAX + 64];
+    bool ok = true;
+
+    slot->tls = (struct tls_check){
+        .tls = slot->probe->tls,
+        .host = slot->target.host,
+        .ca_file = site->ca_file,
+        .verify = site->verify_tls,
+        .min_tls = site->min_tls,
+        .not_after_s = EVENT_ABSENT,
+    };
+    snprintf(label, sizeof(label), "verify=%d min_tls=%d ca_file=%s", site->verify_tls,
+             (int)site->min_tls, site->ca_file == NULL ? "" : site->ca_file);
+    SET(CURLOPT_SSL_VERIFYPEER, 0L);
+    SET(CURLOPT_SSL_VERIFYHOST, 0L);
+    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a full handshake each time */
+    SET(CURLOPT_CAINFO, label);
+    SET(CURLOPT_CAPATH, NULL);
+    SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
+    SET(CURLOPT_SSL_CTX_DATA, slot);
+    return ok;
+}
+
+static bool set_connection(struct slot *slot)
+{
+    const char *address = slot->addresses[slot->address_at];
+    bool fresh = !slot->site->reuse_connection;
+    int64_t left_ms = (slot->deadline_ns - clock_mono_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    char connect_to[INET6_ADDRSTRLEN + 8];
+    bool ok;
+
+    /* Any host, any port: it is the one transfer's. Not CURLOPT_RESOLVE, whose answers all
+     * transfers share, though two sites may want different addresses of one name. */
+    snprintf(connect_to, sizeof(connect_to), strchr(address, ':') ? "::[%s]:" : "::%s:", address);
+    ok = append(&slot->connect_to, connect_to);
+    SET(CURLOPT_CONNECT_TO, slot->connect_to);
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else it is walked through at the end of each check */
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    SET(CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
+    SET(CURLOPT_TIMEOUT_MS, (long)(left_ms < 1 ? 1 : left_ms));
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(left_ms < 1 ? 1 : left_ms));
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, slot);
+    return ok;
+}
+
+static bool set_callbacks(struct slot *slot)
+{
+    bool ok = true;
+
+    SET(CURLOPT_PRIVATE, slot);
+    SET(CURLOPT_ERRORBUFFER, slot->hop.curl_text);
+    SET(CURLOPT_HEADERFUNCTION, on_header);
+    SET(CURLOPT_HEADERDATA, slot);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, slot);
+    return ok;
+}
+
+int transfer_start(struct slot *slot, struct err *err)
+{
+    transfer_clear(slot);
+    slot->hop = (struct hop){.began_ns = clock_mono_ns()};
+    /* Nothing of an earlier site or hop, its password least of all, is left in the handle. */
+    curl_easy_reset(slot->easy);
+
+    bool ok = set_callbacks(slot);
+
+    ok = set_connection(slot) && ok;
+    ok = set_tls(slot) && ok;
+    ok = set_request(slot) && ok;
+    if (!ok) {
+        return err_set(err, ERR_FATAL, "libcurl refused an option");
+    }
+    CURLMcode code = curl_multi_add_handle(slot->probe->multi, slot->easy);
+
+    if (code != CURLM_OK) {
+        return err_set(err, ERR_FATAL, "curl_multi_add_handle: %s", curl_multi_strerror(code));
+    }
+    return 0;
+}
+
+void transfer_clear(struct slot *slot)
+{
+    curl_slist_free_all(slot->headers);
+    curl_slist_free_all(slot->connect_to);
+    free(slot->hop.location);
+    slot->headers = NULL;
+    slot->connect_to = NULL;
+    slot->hop.location = NULL;
+}

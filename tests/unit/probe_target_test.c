@@ -1,0 +1,141 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "producer/probe_internal.h"
+
+static void locations_are_resolved(void **state)
+{
+    static const struct {
+        const char *name, *base, *location;
+        const char *url; /* NULL: refused */
+        const char *host;
+        uint16_t port;
+        bool tls;
+    } rows[] = {
+        {"ftp is not followed", "http://a.test/", "ftp://a.test/x", NULL, NULL, 0, false},
+        {"a file is not opened", "http://a.test/", "file:///etc/passwd", NULL, NULL, 0, false},
+        {"an unknown scheme is not followed", "http://a.test/", "intent://a.test/", NULL, NULL, 0,
+         false},
+        {"a port over 65535 is refused", "http://a.test/", "http://b.test:65536/", NULL, NULL, 0,
+         false},
+        {"a host is needed", "http://a.test/", "http://:80/", NULL, NULL, 0, false},
+        {"a control character is refused", "http://a.test/", "http://b.test/\x01", NULL, NULL, 0,
+         false},
+        {"user and password are dropped", "http://a.test/", "http://u:secret@b.test/x",
+         "http://b.test/x", "b.test", 80, false},
+        {"also those without a scheme", "https://a.test/", "//u:secret@b.test/x",
+         "https://b.test/x", "b.test", 443, true},
+        {"a user that looks like a host is none", "http://a.test/", "http://a.test@b.test/",
+         "http://b.test/", "b.test", 80, false},
+        {"a fragment is dropped", "http://a.test/", "/x#part", "http://a.test/x", "a.test", 80,
+         false},
+        {"a space is encoded", "http://a.test/", "/a b", "http://a.test/a%20b", "a.test", 80,
+         false},
+        {"bytes over 127 are encoded", "http://a.test/", "/\xC3\xA4", "http://a.test/%c3%a4",
+         "a.test", 80, false},
+        {"letters in a host want punycode", "http://a.test/", "http://b\xC3\xBC.test/", NULL, NULL,
+         0, false},
+        {"a host that is no text is refused", "http://a.test/", "//a\xC5\x9D\xEB/", NULL, NULL, 0,
+         false},
+        {"punycode is taken", "http://a.test/", "//xn--b-eha.test/", "http://xn--b-eha.test/",
+         "xn--b-eha.test", 80, false},
+        {"a relative path", "http://a.test/x/y?q=1", "../z", "http://a.test/z", "a.test", 80,
+         false},
+        {"a query alone", "http://a.test/x", "?q=1", "http://a.test/x?q=1", "a.test", 80, false},
+        {"an absolute path keeps the port", "https://a.test:8443/x", "/y", "https://a.test:8443/y",
+         "a.test", 8443, true},
+        {"an absolute URL does not", "https://a.test:8443/x", "https://a.test/y",
+         "https://a.test/y", "a.test", 443, true},
+        {"the default port is not shown", "http://a.test/", "https://a.test:443/",
+         "https://a.test/", "a.test", 443, true},
+        {"an IPv6 address", "http://a.test/", "http://[::1]:81/", "http://[::1]:81/", "::1", 81,
+         false},
+        {"without a base", NULL, "http://a.test", "http://a.test/", "a.test", 80, false},
+        {"relative without a base is refused", NULL, "/x", NULL, NULL, 0, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct target target = {0};
+        struct err err;
+        int result = target_parse(rows[i].base, rows[i].location, &target, &err);
+
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(result, rows[i].url == NULL ? -1 : 0);
+        if (result < 0) {
+            assert_int_equal(err.kind, ERR_INVALID);
+            assert_null(strstr(err.message, "secret"));
+            assert_null(target.url); /* set only on success */
+            continue;
+        }
+        assert_string_equal(target.url, rows[i].url);
+        assert_string_equal(target.host, rows[i].host);
+        assert_int_equal(target.port, rows[i].port);
+        assert_int_equal(target.tls, rows[i].tls);
+        target_free(&target);
+    }
+}
+
+static void a_url_too_long_is_refused(void **state)
+{
+    char *location = malloc(2 * PROBE_URL_BYTES_MAX);
+    struct target target;
+    struct err err;
+
+    (void)state;
+    memset(location, 'x', 2 * PROBE_URL_BYTES_MAX);
+    memcpy(location, "http://a.test/", 14);
+    location[PROBE_URL_BYTES_MAX + 1] = '\0';
+    assert_int_equal(target_parse(NULL, location, &target, &err), -1);
+    assert_string_equal(err.message, "longer than 8192 bytes");
+    location[PROBE_URL_BYTES_MAX] = '\0';
+    assert_int_equal(target_parse(NULL, location, &target, &err), 0);
+    target_free(&target);
+    free(location);
+}
+
+static void origins_are_told_apart(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {
+        {"http://a.test/", "https://a.test/", false},
+        {"http://a.test/", "http://a.test:81/", false},
+        {"http://a.test/", "http://b.test/", false},
+        {"http://a.test/", "http://a.test.b/", false},
+        {"http://a.test/", "http://a.test:80/x", true},
+        {"http://a.test/", "http://A.Test/", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct target a, b, copy;
+        struct err err;
+
+        assert_int_equal(target_parse(NULL, rows[i].a, &a, &err), 0);
+        assert_int_equal(target_parse(NULL, rows[i].b, &b, &err), 0);
+        target_copy(&copy, &b);
+        assert_int_equal(target_same_origin(&a, &copy), rows[i].same);
+        target_free(&a);
+        target_free(&b);
+        target_free(&copy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(locations_are_resolved),
+        cmocka_unit_test(a_url_too_long_is_refused),
+        cmocka_unit_test(origins_are_told_apart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
