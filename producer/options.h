@@ -1,0 +1,40 @@
+/*
+ * options - the settings of the producer: one table, from which file, environment, flags, --help
+ * and the man page all come.
+ */
+#ifndef PRODUCER_OPTIONS_H
+#define PRODUCER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/kafka.h"
+#include "common/options.h"
+#include "common/settings.h"
+
+enum output { OUTPUT_KAFKA, OUTPUT_JSON };
+
+#define PRODUCER_LISTEN "127.0.0.1:9101"
+
+struct options {
+    struct common_options common;
+    char *url;
+    int64_t seconds;
+    char *pattern;
+    char *targets_file;
+    bool once;
+    int output; /* enum output */
+    char *location;
+    char *observer; /* NULL: the host's name */
+    bool check_on_start;
+    int64_t in_flight_max;
+    int64_t drain_seconds;
+    char *dns_servers;
+    int64_t dns_timeout_ms, dns_tries, dns_ttl_min_s, dns_ttl_max_s, dns_negative_ttl_s;
+    struct kafka_settings kafka;
+    char *topic_success, *topic_failure;
+};
+
+extern const struct settings_table producer_options;
+
+#endif

@@ -1,0 +1,474 @@
+#include "producer/poller.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/ident.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "producer/judge.h"
+#include "producer/probe.h"
+#include "producer/schedule.h"
+#include "producer/siteset.h"
+#include "producer/tls.h"
+
+#define ONCE_INTERVAL_MS (INT64_C(86400) * MS_PER_SEC) /* no second turn while --once runs */
+
+/* One check in flight. */
+struct check {
+    struct member *member; /* NULL: idle */
+    int64_t slot_ms;
+    int64_t lag_us;
+    int64_t time_us; /* realtime when it began */
+    struct check *next_idle;
+};
+
+struct poller_metrics {
+    struct metric *checks[4]; /* by enum check_status */
+    struct metric *duration, *lag, *missed, *clock_steps, *sites;
+};
+
+struct poller {
+    struct poller_settings settings;
+    struct loop *loop;
+    poller_emit_fn *emit;
+    void *context;
+    struct schedule *schedule;
+    struct siteset *sites;
+    struct resolver *resolver;
+    struct tls *tls;
+    struct probe *probe;
+    struct check *checks; /* in_flight_max of them */
+    struct check *idle;
+    int clock_fd; /* readable when realtime was stepped */
+    bool loaded;  /* the first set of sites is there */
+    bool draining;
+    struct poller_metrics metrics;
+};
+
+static int64_t real_offset_ns(void)
+{
+    return clock_real_ns() - clock_mono_ns();
+}
+
+/* --- From a check to its event --- */
+
+static void fill_event(const struct poller *p, const struct member *member, int64_t slot_ms,
+                       struct event *event)
+{
+    event_init(event);
+    event->site_name = member->site.name;
+    event->site_url = member->site.url;
+    event->site_id = member->site.id;
+    event->location = p->settings.location;
+    event->observer = p->settings.observer;
+    event->slot_us = slot_ms * US_PER_MS;
+    event->attempt = 1;
+    event->final = true;
+    event->interval_s = member->site.seconds;
+}
+
+static void fill_measured(const struct probe_result *result, const struct verdict *verdict,
+                          struct event *event)
+{
+    event->status = verdict->status;
+    event->http_status = result->http_status;
+    event->http_version = result->http_version;
+    event->redirects = result->redirects;
+    event->body_bytes = result->body_bytes;
+    event->final_url = result->final_url;
+    event->timing = result->timing;
+    event->peer = result->peer;
+    event->tls_version = result->tls_version;
+    event->cert_not_after_s = result->cert_not_after_s;
+    event->has_pattern = verdict->pattern_searched;
+    event->pattern_matched = verdict->pattern_matched;
+    event->answers_json = verdict->answers.json;
+    event->answers_json_len = verdict->answers.json_len;
+    event->answers_cut = verdict->answers.cut;
+    event->error = verdict->error;
+    event->error_phase = verdict->phase;
+    event->error_message = verdict->error == ERROR_NONE ? NULL : verdict->message;
+}
+
+static void emit(struct poller *p, const struct event *event)
+{
+    metric_add(p->metrics.checks[event->status], 1);
+    log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
+              LOG_S("status", check_status_name(event->status)),
+              LOG_S("error", error_type_name(event->error)),
+              LOG_I("http_status", event->http_status),
+              LOG_I("total_us", event->timing.total_us), LOG_I("lag_us", event->lag_us));
+    p->emit(p->context, event);
+}
+
+static void on_done(void *context, void *tag, const struct probe_result *result)
+{
+    struct poller *p = context;
+    struct check *check = tag;
+    struct event event;
+    struct verdict verdict;
+
+    judge(&check->member->site, &check->member->patterns, result, clock_real_ns() / NS_PER_SEC,
+          &verdict);
+    fill_event(p, check->member, check->slot_ms, &event);
+    event.time_us = check->time_us;
+    event.lag_us = check->lag_us;
+    fill_measured(result, &verdict, &event);
+    metric_observe(p->metrics.duration, (double)result->timing.total_us / (double)US_PER_SEC);
+    emit(p, &event);
+    verdict_free(&verdict);
+    siteset_end_check(check->member);
+    check->member = NULL;
+    check->next_idle = p->idle;
+    p->idle = check;
+}
+
+/* One event stands for all slots of a gap: a producer that was stopped for an hour says so in one
+ * line a site, not in a burst. */
+static void emit_missed(struct poller *p, const struct member *member,
+                        const struct schedule_turn *turn)
+{
+    struct event event;
+    char message[96];
+
+    metric_add(p->metrics.missed, turn->missed);
+    snprintf(message, sizeof(message), "%" PRIu64 " slots passed before a check could start",
+             turn->missed);
+    fill_event(p, member, turn->missed_slot_ms, &event);
+    event.time_us = clock_real_ns() / NS_PER_US;
+    event.lag_us = event.time_us - event.slot_us < 0 ? 0 : event.time_us - event.slot_us;
+    event.status = CHECK_UNKNOWN;
+    event.error = ERROR_SLOT_MISSED;
+    event.error_message = message;
+    emit(p, &event);
+}
+
+/* --- Starting checks --- */
+
+static void start_check(struct poller *p, const struct schedule_turn *turn, int64_t now_ns)
+{
+    struct member *member = turn->tag;
+    struct check *check = p->idle;
+
+    p->idle = check->next_idle;
+    *check = (struct check){
+        .member = member,
+        .slot_ms = turn->slot_ms,
+        .lag_us = turn->lag_us,
+        .time_us = turn->slot_ms * US_PER_MS + turn->lag_us,
+    };
+    siteset_begin_check(member);
+    metric_observe(p->metrics.lag, (double)turn->lag_us / (double)US_PER_SEC);
+    probe_start(p->probe, &member->site,
+                member->patterns.present != NULL || member->patterns.absent != NULL, check, now_ns);
+}
+
+static bool may_start_one(const struct poller *p)
+{
+    return !p->draining && p->idle != NULL && probe_has_room(p->probe);
+}
+
+static void start_due(struct poller *p, int64_t now_ns)
+{
+    struct schedule_turn turn;
+
+    while (may_start_one(p) && schedule_take_due(p->schedule, now_ns, &turn)) {
+        struct member *member = turn.tag;
+
+        if (turn.missed > 0) {
+            emit_missed(p, member, &turn);
+        }
+        if (p->settings.once) {
+            schedule_remove(p->schedule, turn.entry);
+        }
+        start_check(p, &turn, now_ns);
+    }
+}
+
+int64_t poller_next_due_ns(const struct poller *p, bool may_start)
+{
+    int64_t due_ns = probe_next_due_ns(p->probe);
+    int64_t names_ns = resolver_next_due_ns(p->resolver);
+
+    due_ns = names_ns < due_ns ? names_ns : due_ns;
+    if (may_start && may_start_one(p) && schedule_next_due_ns(p->schedule) < due_ns) {
+        due_ns = schedule_next_due_ns(p->schedule);
+    }
+    return due_ns;
+}
+
+int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err *err)
+{
+    if (may_start) {
+        start_due(p, now_ns);
+    }
+    resolver_run_due(p->resolver, now_ns);
+    return probe_run_due(p->probe, now_ns, err);
+}
+
+void poller_drain(struct poller *p)
+{
+    p->draining = true;
+}
+
+size_t poller_in_flight(const struct poller *p)
+{
+    return probe_in_flight(p->probe);
+}
+
+bool poller_is_done(const struct poller *p)
+{
+    bool no_more = p->draining || (p->settings.once && schedule_count(p->schedule) == 0);
+
+    return no_more && probe_in_flight(p->probe) == 0;
+}
+
+/* --- The sites --- */
+
+static int trust_all(struct poller *p, const struct targets *targets, struct err *err)
+{
+    for (size_t i = 0; i < targets->count; i++) {
+        const struct site *site = &targets->sites[i];
+
+        if (site->ca_file != NULL && tls_trust(p->tls, site->ca_file, err) < 0) {
+            return err_context(err, "site %s: ca_file", site->name);
+        }
+    }
+    return 0;
+}
+
+/* The wall-clock time of a site's first check off the grid, 0 for its next slot on it. At a start
+ * many sites are spread over a millisecond each, so that a start is no burst. */
+static int64_t first_slot_ms(const struct poller *p, const struct site *site, size_t count,
+                             int64_t real_ms)
+{
+    int64_t interval_ms = site->seconds * MS_PER_SEC;
+
+    if (p->loaded || p->settings.once) {
+        return real_ms;
+    }
+    if (!p->settings.check_on_start && site->seconds <= 60) {
+        return 0;
+    }
+    int64_t spread_ms = (int64_t)count < interval_ms ? (int64_t)count : interval_ms;
+
+    return real_ms + ident_phase_ms(site->name, spread_ms);
+}
+
+static void add_site(struct poller *p, struct site *site, size_t count, int64_t real_ms)
+{
+    int64_t interval_ms = p->settings.once ? ONCE_INTERVAL_MS : site->seconds * MS_PER_SEC;
+    int64_t first_ms = first_slot_ms(p, site, count, real_ms);
+    struct member *member = siteset_add(p->sites, site);
+
+    member->entry = schedule_add(p->schedule, ident_phase_ms(member->site.name, interval_ms),
+                                 interval_ms, first_ms, member, clock_mono_ns());
+    member->seen = true;
+}
+
+static void remove_site(struct poller *p, struct member *member)
+{
+    schedule_remove(p->schedule, member->entry);
+    siteset_remove(p->sites, member);
+}
+
+static void remove_unseen(struct poller *p, struct poller_change *change)
+{
+    for (struct member *m = siteset_next(p->sites, NULL), *next; m != NULL; m = next) {
+        next = siteset_next(p->sites, m);
+        if (m->seen) {
+            m->seen = false;
+        } else {
+            remove_site(p, m);
+            change->removed++;
+        }
+    }
+}
+
+int poller_set_sites(struct poller *p, struct targets *targets, struct poller_change *change,
+                     struct err *err)
+{
+    int64_t real_ms = clock_real_ns() / NS_PER_MS;
+
+    if (trust_all(p, targets, err) < 0) {
+        return -1;
+    }
+    *change = (struct poller_change){0};
+    for (size_t i = 0; i < targets->count; i++) {
+        struct site *site = &targets->sites[i];
+        struct member *known = siteset_find(p->sites, site->name);
+
+        if (!site->enabled) {
+            continue; /* no check, no event; one that was enabled before is removed below */
+        }
+        if (known != NULL && site_equal(&known->site, site)) {
+            known->seen = true;
+            change->unchanged++;
+            continue;
+        }
+        if (known != NULL) {
+            remove_site(p, known);
+            change->changed++;
+        } else {
+            change->added++;
+        }
+        add_site(p, site, targets->count, real_ms);
+    }
+    remove_unseen(p, change);
+    targets_free(targets);
+    p->loaded = true;
+    metric_set(p->metrics.sites, (int64_t)siteset_count(p->sites));
+    return 0;
+}
+
+/* --- The clock --- */
+
+/* A timer far away that the kernel cancels when realtime is stepped: timerfd_create(2). */
+static int arm_clock(struct poller *p, struct err *err)
+{
+    struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
+
+    if (timerfd_settime(p->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) <
+            0 &&
+        errno != ECANCELED) {
+        return err_set(err, ERR_FATAL, "timerfd_settime: %s", strerror(errno));
+    }
+    return 0;
+}
+
+static void on_clock(void *context, int fd, unsigned ready)
+{
+    struct poller *p = context;
+    struct err err;
+    uint64_t expired;
+
+    (void)ready;
+    if (read(fd, &expired, sizeof(expired)) < 0 && errno == ECANCELED) {
+        metric_add(p->metrics.clock_steps, 1);
+        log_write(LOG_WARN, "the wall clock was stepped, slots are placed anew");
+        schedule_step(p->schedule, real_offset_ns(), clock_mono_ns());
+    }
+    if (arm_clock(p, &err) < 0) {
+        log_write(LOG_ERROR, "steps of the wall clock are not seen any more",
+                  LOG_S("reason", err.message));
+        loop_unwatch(p->loop, fd);
+    }
+}
+
+static int watch_clock(struct poller *p, struct err *err)
+{
+    p->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (p->clock_fd < 0) {
+        return err_set(err, ERR_FATAL, "timerfd_create: %s", strerror(errno));
+    }
+    if (arm_clock(p, err) < 0) {
+        return -1;
+    }
+    return loop_watch(p->loop, p->clock_fd, LOOP_READ, on_clock, p, err);
+}
+
+/* --- Life and death --- */
+
+static void register_metrics(struct poller *p, struct metrics *m)
+{
+    static char labels[4][32]; /* the same for every poller */
+
+    for (int status = CHECK_UP; status <= CHECK_UNKNOWN; status++) {
+        snprintf(labels[status], sizeof(labels[status]), "status=\"%s\"",
+                 check_status_name((enum check_status)status));
+        p->metrics.checks[status] =
+            metrics_counter(m, "sitewatch_checks", "Checks by what they found", labels[status]);
+    }
+    p->metrics.duration =
+        metrics_histogram(m, "sitewatch_check_duration_seconds", "Time of one check, all hops",
+                          NULL, metrics_seconds_bounds, metrics_seconds_bounds_count);
+    p->metrics.lag = metrics_histogram(m, "sitewatch_schedule_lag_seconds",
+                                       "Time from a check's slot to its start", NULL,
+                                       metrics_seconds_bounds, metrics_seconds_bounds_count);
+    p->metrics.missed = metrics_counter(m, "sitewatch_slots_missed",
+                                        "Slots that passed before a check could start", NULL);
+    p->metrics.clock_steps =
+        metrics_counter(m, "sitewatch_clock_steps", "Steps of the wall clock", NULL);
+    p->metrics.sites = metrics_gauge(m, "sitewatch_sites", "Sites being checked", NULL);
+}
+
+static void make_checks(struct poller *p)
+{
+    size_t count = (size_t)p->settings.in_flight_max;
+
+    p->checks = mem_alloc(count, sizeof(p->checks[0]));
+    for (size_t i = 0; i < count; i++) {
+        p->checks[i].next_idle = p->idle;
+        p->idle = &p->checks[i];
+    }
+}
+
+struct poller *poller_new(const struct poller_settings *settings, struct loop *loop,
+                          struct metrics *m, poller_emit_fn *emit_fn, void *context,
+                          struct err *err)
+{
+    struct probe_settings probe = {
+        .in_flight_max = (size_t)settings->in_flight_max,
+        .user_agent = settings->user_agent,
+    };
+    struct poller *p = mem_alloc(1, sizeof(*p));
+    struct err why;
+
+    p->settings = *settings;
+    p->loop = loop;
+    p->emit = emit_fn;
+    p->context = context;
+    p->clock_fd = -1;
+    register_metrics(p, m);
+    make_checks(p);
+    p->schedule = schedule_new(real_offset_ns());
+    p->sites = siteset_new();
+    p->tls = tls_new();
+    if (tls_trust(p->tls, NULL, &why) < 0) {
+        log_write(LOG_WARN, "no system trust store, https sites without a ca_file cannot be judged",
+                  LOG_S("reason", why.message));
+    }
+    p->resolver = resolver_new(&settings->resolver, loop, m, err);
+    if (p->resolver == NULL) {
+        goto fail;
+    }
+    p->probe = probe_new(&probe, loop, p->resolver, p->tls, m, on_done, p, err);
+    if (p->probe == NULL || watch_clock(p, err) < 0) {
+        goto fail;
+    }
+    return p;
+
+fail:
+    poller_free(p);
+    return NULL;
+}
+
+void poller_free(struct poller *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    if (p->clock_fd >= 0) {
+        loop_unwatch(p->loop, p->clock_fd);
+        close(p->clock_fd);
+    }
+    probe_free(p->probe); /* ends what is in flight; the members it borrows are freed after */
+    resolver_free(p->resolver);
+    tls_free(p->tls);
+    for (size_t i = 0; i < (size_t)p->settings.in_flight_max; i++) {
+        if (p->checks[i].member != NULL) { /* cut off by probe_free */
+            siteset_end_check(p->checks[i].member);
+        }
+    }
+    siteset_free(p->sites);
+    schedule_free(p->schedule);
+    free(p->checks);
+    free(p);
+}

@@ -1,0 +1,69 @@
+/*
+ * poller - the site poller: has each site checked when it is due, and emits one event a check.
+ *
+ * It joins schedule, probe and judge, and owns the set of sites. Life: poller_new (start),
+ * poller_run_due in every turn of the loop (run), poller_drain (no new checks; those in flight
+ * end), poller_free (stop). It knows nothing of Kafka: where events go is the emit function's.
+ *
+ * Counts sitewatch_checks_total{status}, sitewatch_check_duration_seconds,
+ * sitewatch_schedule_lag_seconds, sitewatch_slots_missed_total, sitewatch_clock_steps_total, and
+ * the gauge sitewatch_sites.
+ */
+#ifndef PRODUCER_POLLER_H
+#define PRODUCER_POLLER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/event.h"
+#include "common/metrics.h"
+#include "common/targets.h"
+#include "producer/loop.h"
+#include "producer/resolver.h"
+
+/* The event's strings live during the call only. */
+typedef void poller_emit_fn(void *context, const struct event *event);
+
+struct poller_settings {
+    int64_t in_flight_max;
+    const char *location;
+    const char *observer; /* this host */
+    const char *user_agent;
+    struct resolver_settings resolver;
+    bool check_on_start; /* every site at once when first loaded, not at its next slot */
+    bool once;           /* each site is checked once, now, and then no more */
+};
+
+struct poller;
+
+/* Borrows the strings and the loop. NULL and an err on failure. */
+struct poller *poller_new(const struct poller_settings *settings, struct loop *loop,
+                          struct metrics *m, poller_emit_fn *emit, void *context, struct err *err);
+void poller_free(struct poller *p);
+
+/*
+ * The sites from now on; takes them out of *targets, which is empty afterwards. Sites that are
+ * equal to ones it has go on undisturbed; new and changed ones are checked at once (the first
+ * call: at their next slot, see check_on_start); the others end, with what they have in flight.
+ * ERR_INVALID, and nothing has changed, when a site's CA file cannot be used.
+ */
+struct poller_change {
+    size_t added, changed, removed, unchanged;
+};
+int poller_set_sites(struct poller *p, struct targets *targets, struct poller_change *change,
+                     struct err *err) MUST_CHECK;
+
+/* When poller_run_due wants to be called. may_start: whether new checks are welcome. */
+int64_t poller_next_due_ns(const struct poller *p, bool may_start);
+
+/* Start what is due, if new checks are welcome, and see to those in flight. ERR_FATAL. */
+int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err *err) MUST_CHECK;
+
+void poller_drain(struct poller *p);
+size_t poller_in_flight(const struct poller *p);
+/* Nothing in flight and nothing more to start: drained, or once and all done. */
+bool poller_is_done(const struct poller *p);
+
+#endif

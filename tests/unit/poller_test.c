@@ -1,0 +1,355 @@
+/* The life of the site poller, stage by stage: start, run, reload, drain, stop. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+#include "producer/poller.h"
+#include "tests/unit/odd_server.h"
+
+#define TURNS_SECONDS_MAX 10
+#define EVENTS_MAX 256
+
+static const struct odd_reply replies[] = {
+    {"/ok", ODD_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nv=42", NULL},
+    {"/down", ODD_CLOSE, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/gone", ODD_CLOSE, "HTTP/1.1 404 Gone\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/hold", ODD_HOLD, "", NULL},
+    {NULL, ODD_CLOSE, NULL, NULL},
+};
+
+struct seen {
+    char site[64];
+    enum check_status status;
+    enum error_type error;
+    int64_t slot_us, lag_us;
+    bool has_answers;
+};
+
+struct stand {
+    struct odd_server server;
+    struct loop *loop;
+    struct metrics *metrics;
+    struct poller *poller;
+    struct seen events[EVENTS_MAX];
+    size_t count;
+};
+
+static void on_event(void *context, const struct event *e)
+{
+    struct stand *s = context;
+    struct seen *seen = &s->events[s->count++];
+
+    assert_true(s->count <= EVENTS_MAX);
+    snprintf(seen->site, sizeof(seen->site), "%s", e->site_name);
+    seen->status = e->status;
+    seen->error = e->error;
+    seen->slot_us = e->slot_us;
+    seen->lag_us = e->lag_us;
+    seen->has_answers = e->answers_json != NULL;
+}
+
+static void start(struct stand *s, int64_t in_flight_max, bool once, bool on_start)
+{
+    struct poller_settings settings = {
+        .in_flight_max = in_flight_max,
+        .location = "test",
+        .observer = "host",
+        .user_agent = "test",
+        .once = once,
+        .check_on_start = on_start,
+        .resolver = {.servers = "127.0.0.1:1", .timeout_ms = 100, .tries = 1},
+    };
+    struct err err;
+
+    *s = (struct stand){0};
+    s->server.replies = replies;
+    odd_start(&s->server, "127.0.0.1", 0);
+    s->loop = loop_new(&err);
+    s->metrics = metrics_new();
+    s->poller = poller_new(&settings, s->loop, s->metrics, on_event, s, &err);
+    assert_non_null(s->poller);
+}
+
+static void stop(struct stand *s)
+{
+    poller_free(s->poller);
+    loop_free(s->loop);
+    metrics_free(s->metrics);
+    odd_stop(&s->server);
+}
+
+static void set(struct site *site, const char *option, const char *text)
+{
+    struct site_value value = {.type = SITE_VALUE_TEXT, .text = text};
+    struct err err;
+
+    assert_int_equal(site_set(site, option, &value, &err), 0);
+}
+
+/* paths[i] is the site's name as well; NULL ends. */
+static struct targets sites_of(struct stand *s, const char *const *paths, int64_t seconds,
+                               const char *pattern)
+{
+    struct targets targets = {0};
+    struct site_value value = {.type = SITE_VALUE_INT, .integer = seconds};
+
+    for (size_t i = 0; paths[i] != NULL; i++) {
+        struct site site;
+        struct err err;
+        char url[128];
+
+        snprintf(url, sizeof(url), "http://127.0.0.1:%u%s", s->server.port, paths[i]);
+        site_init(&site);
+        set(&site, "url", url);
+        set(&site, "name", paths[i]);
+        assert_int_equal(site_set(&site, "seconds", &value, &err), 0);
+        if (pattern != NULL) {
+            set(&site, "pattern", pattern);
+        }
+        assert_int_equal(site_finish(&site, &err), 0);
+        targets.sites = mem_resize(targets.sites, targets.count + 1, sizeof(site));
+        targets.sites[targets.count++] = site;
+    }
+    return targets;
+}
+
+static struct poller_change load(struct stand *s, const char *const *paths, int64_t seconds,
+                                 const char *pattern)
+{
+    struct targets targets = sites_of(s, paths, seconds, pattern);
+    struct poller_change change;
+    struct err err;
+
+    assert_int_equal(poller_set_sites(s->poller, &targets, &change, &err), 0);
+    assert_int_equal(targets.count, 0); /* taken over */
+    return change;
+}
+
+static void turn(struct stand *s, bool may_start)
+{
+    struct err err;
+    int64_t now_ns = clock_mono_ns();
+    int64_t until_ns = now_ns + 50 * NS_PER_MS;
+
+    assert_int_equal(poller_run_due(s->poller, now_ns, may_start, &err), 0);
+    if (poller_next_due_ns(s->poller, may_start) < until_ns) {
+        until_ns = poller_next_due_ns(s->poller, may_start);
+    }
+    assert_int_equal(loop_turn(s->loop, until_ns, &err), 0);
+}
+
+static void run_until_events(struct stand *s, size_t count)
+{
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    while (s->count < count && clock_mono_ns() < deadline_ns) {
+        turn(s, true);
+    }
+    assert_true(s->count >= count);
+}
+
+static void run_until_done(struct stand *s)
+{
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    while (!poller_is_done(s->poller) && clock_mono_ns() < deadline_ns) {
+        turn(s, true);
+    }
+    assert_true(poller_is_done(s->poller));
+}
+
+static const struct seen *event_of(const struct stand *s, const char *site)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (strcmp(s->events[i].site, site) == 0) {
+            return &s->events[i];
+        }
+    }
+    return NULL;
+}
+
+static void test_once_checks_each_site_once(void **state)
+{
+    static const char *const paths[] = {"/ok", "/down", "/gone", NULL};
+    struct stand s;
+
+    (void)state;
+    start(&s, 1, true, false); /* one slot: they take turns, and none counts as missed */
+    load(&s, paths, 1, "v=(\\d+)");
+    assert_false(poller_is_done(s.poller));
+    run_until_done(&s);
+    assert_int_equal(s.count, 3);
+    assert_int_equal(event_of(&s, "/ok")->status, CHECK_UP);
+    assert_true(event_of(&s, "/ok")->has_answers);
+    assert_int_equal(event_of(&s, "/down")->error, ERROR_STATUS);
+    stop(&s);
+}
+
+static void test_checks_come_at_their_slots(void **state)
+{
+    static const char *const paths[] = {"/ok", NULL};
+    struct stand s;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load(&s, paths, 1, NULL);
+    run_until_events(&s, 3);
+    /* The first at once, the second at the next slot of the grid, the third a second later. */
+    assert_true(s.events[0].slot_us < s.events[1].slot_us);
+    assert_int_equal(s.events[2].slot_us - s.events[1].slot_us, 1000000);
+    stop(&s);
+}
+
+static void test_without_room_slots_are_missed_and_said(void **state)
+{
+    static const char *const paths[] = {"/ok", NULL};
+    struct stand s;
+    int64_t until_ns = clock_mono_ns() + 2500 * NS_PER_MS;
+    const struct seen *missed = NULL;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load(&s, paths, 1, NULL);
+    run_until_events(&s, 1);
+    while (clock_mono_ns() < until_ns) {
+        turn(&s, false); /* as while Kafka takes no events */
+    }
+    assert_int_equal(s.count, 1);
+    run_until_events(&s, 3);
+    missed = &s.events[1];
+    assert_int_equal(missed->error, ERROR_SLOT_MISSED);
+    assert_int_equal(missed->status, CHECK_UNKNOWN);
+    assert_int_equal(s.events[2].status, CHECK_UP);
+    assert_true(s.events[2].slot_us > missed->slot_us);
+    stop(&s);
+}
+
+static void test_reload(void **state)
+{
+    static const char *const before[] = {"/ok", "/down", NULL};
+    static const char *const after[] = {"/ok", "/gone", NULL};
+    struct stand s;
+    struct poller_change change;
+
+    (void)state;
+    start(&s, 4, false, false);
+    change = load(&s, before, 60, NULL);
+    assert_int_equal(change.added, 2);
+    change = load(&s, after, 60, NULL);
+    assert_int_equal(change.added, 1);
+    assert_int_equal(change.removed, 1);
+    assert_int_equal(change.unchanged, 1);
+    assert_int_equal(change.changed, 0);
+    run_until_events(&s, 1); /* the new one is checked at once, the old one is not disturbed */
+    assert_string_equal(s.events[0].site, "/gone");
+    change = load(&s, after, 30, NULL);
+    assert_int_equal(change.changed, 2);
+    run_until_events(&s, 3); /* changed ones too */
+    stop(&s);
+}
+
+static void test_a_site_removed_while_its_check_is_in_flight(void **state)
+{
+    static const char *const before[] = {"/hold", "/ok", NULL};
+    static const char *const after[] = {"/ok", NULL};
+    struct stand s;
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load(&s, before, 2, NULL);
+    while ((poller_in_flight(s.poller) == 0 || event_of(&s, "/ok") == NULL) &&
+           clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    load(&s, after, 2, NULL);
+    while (event_of(&s, "/hold") == NULL && clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    assert_int_equal(event_of(&s, "/hold")->error, ERROR_TIMEOUT);
+    stop(&s);
+}
+
+static void test_drain_waits_for_what_is_in_flight(void **state)
+{
+    static const char *const paths[] = {"/hold", NULL};
+    struct stand s;
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load(&s, paths, 1, NULL);
+    while (poller_in_flight(s.poller) == 0 && clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    poller_drain(s.poller);
+    assert_false(poller_is_done(s.poller));
+    run_until_done(&s); /* its time-out ends it, and no other begins */
+    assert_int_equal(event_of(&s, "/hold")->error, ERROR_TIMEOUT);
+    assert_int_equal(poller_in_flight(s.poller), 0);
+    stop(&s);
+}
+
+static void test_stop_cuts_off_what_is_in_flight(void **state)
+{
+    static const char *const before[] = {"/hold", "/ok", NULL};
+    static const char *const after[] = {"/ok", NULL};
+    struct stand s;
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load(&s, before, 60, NULL);
+    while (event_of(&s, "/ok") == NULL && clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    load(&s, after, 60, NULL); /* "/hold" is out of the set and in flight */
+    assert_int_equal(poller_in_flight(s.poller), 1);
+    stop(&s); /* the leak checker sees to the rest */
+}
+
+static void test_an_unusable_ca_file_changes_nothing(void **state)
+{
+    static const char *const paths[] = {"/ok", NULL};
+    struct stand s;
+    struct poller_change change;
+    struct err err;
+
+    (void)state;
+    start(&s, 4, false, false);
+    load(&s, paths, 60, NULL);
+
+    struct targets targets = sites_of(&s, paths, 30, NULL);
+
+    targets.sites[0].ca_file = mem_copy_string("Makefile"); /* no certificate in it */
+    assert_int_equal(poller_set_sites(s.poller, &targets, &change, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.message, "/ok"));
+    targets_free(&targets);
+    change = load(&s, paths, 60, NULL);
+    assert_int_equal(change.unchanged, 1);
+    stop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_once_checks_each_site_once),
+        cmocka_unit_test(test_checks_come_at_their_slots),
+        cmocka_unit_test(test_without_room_slots_are_missed_and_said),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_a_site_removed_while_its_check_is_in_flight),
+        cmocka_unit_test(test_drain_waits_for_what_is_in_flight),
+        cmocka_unit_test(test_stop_cuts_off_what_is_in_flight),
+        cmocka_unit_test(test_an_unusable_ca_file_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
