@@ -1,0 +1,321 @@
+#include "consumer/consume.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+#define CHANGES_MAX 16
+#define WATERMARK_TIMEOUT_MS 5000
+
+struct consume {
+    rd_kafka_t *consumer;
+    rd_kafka_queue_t *queue;
+    bool closing;
+    /* what the rebalance callback noted */
+    struct consume_change changes[CHANGES_MAX];
+    size_t changes_first, changes_count;
+};
+
+/* --- Membership --- */
+
+static void log_failed(const char *msg, rd_kafka_error_t *error)
+{
+    if (error != NULL) {
+        log_write(LOG_ERROR, msg, LOG_S("reason", rd_kafka_error_string(error)));
+        rd_kafka_error_destroy(error);
+    }
+}
+
+/* librdkafka refuses a list in which one partition was never started; give it the others. */
+static rd_kafka_topic_partition_list_t *
+started_among(struct consume *c, const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *started = NULL;
+    rd_kafka_topic_partition_list_t *among = rd_kafka_topic_partition_list_new(partitions->cnt);
+
+    if (rd_kafka_assignment(c->consumer, &started) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return among;
+    }
+    for (int i = 0; i < partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &partitions->elems[i];
+
+        if (rd_kafka_topic_partition_list_find(started, p->topic, p->partition) != NULL) {
+            rd_kafka_topic_partition_list_add(among, p->topic, p->partition);
+        }
+    }
+    rd_kafka_topic_partition_list_destroy(started);
+    return among;
+}
+
+/* Also answers the group when nothing in it was started. */
+void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *among = started_among(c, partitions);
+
+    log_failed("partitions could not be given up", rd_kafka_incremental_unassign(c->consumer, among));
+    rd_kafka_topic_partition_list_destroy(among);
+}
+
+void consume_stop(struct consume *c, const rd_kafka_topic_partition_list_t *partitions)
+{
+    rd_kafka_topic_partition_list_t *among = started_among(c, partitions);
+
+    if (among->cnt > 0) {
+        log_failed("partitions could not be stopped",
+                   rd_kafka_incremental_unassign(c->consumer, among));
+    }
+    rd_kafka_topic_partition_list_destroy(among);
+}
+
+/* Accept what the group gives without starting it: the claims in Postgres may take their time,
+ * and the group must not wait for them. */
+static void accept_given(struct consume *c)
+{
+    rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+
+    log_failed("partitions could not be accepted", rd_kafka_incremental_assign(c->consumer, none));
+    rd_kafka_topic_partition_list_destroy(none);
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *partitions, void *opaque)
+{
+    struct consume *c = opaque;
+    bool given = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+
+    if (c->closing) { /* nobody reads our notes any more */
+        if (given) {
+            accept_given(c);
+        } else {
+            consume_give_up(c, partitions);
+        }
+        return;
+    }
+    /* The group waits for our answer to one change before it makes the next. */
+    assert(c->changes_count < CHANGES_MAX);
+
+    size_t at = (c->changes_first + c->changes_count++) % CHANGES_MAX;
+
+    c->changes[at] = (struct consume_change){
+        .kind = given                          ? CONSUME_GIVEN
+                : rd_kafka_assignment_lost(rk) ? CONSUME_LOST
+                                               : CONSUME_REVOKED,
+        .partitions = rd_kafka_topic_partition_list_copy(partitions),
+    };
+    rd_kafka_yield(rk); /* let consume_poll return now */
+}
+
+bool consume_next_change(struct consume *c, struct consume_change *change)
+{
+    if (c->changes_count == 0) {
+        return false;
+    }
+    *change = c->changes[c->changes_first];
+    c->changes_first = (c->changes_first + 1) % CHANGES_MAX;
+    c->changes_count--;
+    if (change->kind == CONSUME_GIVEN) {
+        accept_given(c);
+    }
+    return true;
+}
+
+/* --- Messages --- */
+
+size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max, int timeout_ms)
+{
+    assert(c->changes_count == 0);
+
+    ssize_t count = rd_kafka_consume_batch_queue(c->queue, timeout_ms, messages, max);
+
+    return count < 0 ? 0 : (size_t)count;
+}
+
+int consume_watermarks(struct consume *c, const char *topic, int32_t partition, int64_t *low,
+                       int64_t *high, struct err *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(c->consumer, topic, partition, low,
+                                                                high, WATERMARK_TIMEOUT_MS);
+
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err_set(err, ERR_RETRY, "watermarks of %s [%d]: %s", topic, partition,
+                       rd_kafka_err2str(code));
+    }
+    return 0;
+}
+
+int64_t consume_known_end(struct consume *c, const char *topic, int32_t partition)
+{
+    int64_t low;
+    int64_t high;
+
+    if (rd_kafka_get_watermark_offsets(c->consumer, topic, partition, &low, &high) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return -1;
+    }
+    return high < 0 ? -1 : high; /* RD_KAFKA_OFFSET_INVALID before the first fetch */
+}
+
+int consume_start(struct consume *c, const rd_kafka_topic_partition_list_t *at, struct err *err)
+{
+    rd_kafka_error_t *error = rd_kafka_incremental_assign(c->consumer, at);
+
+    if (error != NULL) {
+        err_set(err, ERR_FATAL, "start partitions: %s", rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+        return -1;
+    }
+    return 0;
+}
+
+static rd_kafka_topic_partition_list_t *started(struct consume *c)
+{
+    rd_kafka_topic_partition_list_t *list = NULL;
+
+    if (rd_kafka_assignment(c->consumer, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return rd_kafka_topic_partition_list_new(0);
+    }
+    return list;
+}
+
+void consume_pause(struct consume *c)
+{
+    rd_kafka_topic_partition_list_t *list = started(c);
+
+    rd_kafka_pause_partitions(c->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void consume_resume(struct consume *c)
+{
+    rd_kafka_topic_partition_list_t *list = started(c);
+
+    rd_kafka_resume_partitions(c->consumer, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void consume_report_offsets(struct consume *c, const rd_kafka_topic_partition_list_t *offsets)
+{
+    rd_kafka_commit(c->consumer, offsets, 1);
+}
+
+/* --- Life and death --- */
+
+static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
+{
+    char fetch_kb[24];
+
+    snprintf(fetch_kb, sizeof(fetch_kb), "%lld", (long long)s->fetch_mb * 1024);
+    if (kafka_conf_require(conf, s->kafka, "group.id", s->group, err) < 0 ||
+        kafka_conf_require(conf, s->kafka, "enable.auto.commit", "false", err) < 0 ||
+        kafka_conf_require(conf, s->kafka, "enable.auto.offset.store", "false", err) < 0 ||
+        kafka_conf_require(conf, s->kafka, "auto.offset.reset", "error", err) < 0 ||
+        kafka_conf_require(conf, s->kafka, "partition.assignment.strategy", "cooperative-sticky",
+                           err) < 0) {
+        return -1;
+    }
+    /* librdkafka before 2.2 waits a full second when its queue is full: hold more than a second
+     * of the peak rate. New topics and partitions are seen within 10 s. */
+    if (kafka_conf_default(conf, s->kafka, "queued.min.messages", "1000000", err) < 0 ||
+        kafka_conf_default(conf, s->kafka, "queued.max.messages.kbytes", fetch_kb, err) < 0 ||
+        kafka_conf_default(conf, s->kafka, "session.timeout.ms", "10000", err) < 0 ||
+        kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) < 0 ||
+        kafka_conf_default(conf, s->kafka, "allow.auto.create.topics", "true", err) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int subscribe(struct consume *c, const struct consume_settings *s, struct err *err)
+{
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(2);
+
+    for (size_t i = 0; i < 2; i++) {
+        rd_kafka_topic_partition_list_add(topics, s->topics[i], RD_KAFKA_PARTITION_UA);
+    }
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(c->consumer, topics);
+
+    rd_kafka_topic_partition_list_destroy(topics);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return err_set(err, ERR_FATAL, "subscribe: %s", rd_kafka_err2str(code));
+    }
+    return 0;
+}
+
+static rd_kafka_conf_t *make_conf(const struct consume_settings *s, struct err *err)
+{
+    rd_kafka_conf_t *conf = kafka_conf_new(s->kafka, "sitewatch-consumer", err);
+
+    if (conf != NULL && set_conf(conf, s, err) < 0) {
+        rd_kafka_conf_destroy(conf);
+        conf = NULL;
+    }
+    return conf;
+}
+
+int consume_check(const struct consume_settings *s, struct err *err)
+{
+    rd_kafka_conf_t *conf = make_conf(s, err);
+
+    if (conf == NULL) {
+        return -1;
+    }
+    rd_kafka_conf_destroy(conf);
+    return 0;
+}
+
+struct consume *consume_new(const struct consume_settings *s, struct err *err)
+{
+    char reason[256];
+    struct consume *c = mem_alloc(1, sizeof(*c));
+    rd_kafka_conf_t *conf = make_conf(s, err);
+
+    if (conf == NULL) {
+        goto fail;
+    }
+    rd_kafka_conf_set_opaque(conf, c);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    c->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
+    if (c->consumer == NULL) {
+        rd_kafka_conf_destroy(conf);
+        err_set(err, ERR_INVALID, "Kafka consumer: %s", reason);
+        goto fail;
+    }
+    rd_kafka_poll_set_consumer(c->consumer);
+    c->queue = rd_kafka_queue_get_consumer(c->consumer);
+    if (subscribe(c, s, err) < 0) {
+        goto fail;
+    }
+    return c;
+
+fail:
+    consume_free(c);
+    return NULL;
+}
+
+void consume_free(struct consume *c)
+{
+    struct consume_change change;
+
+    if (c == NULL) {
+        return;
+    }
+    while (c->consumer != NULL && consume_next_change(c, &change)) {
+        if (change.kind != CONSUME_GIVEN) {
+            consume_give_up(c, change.partitions);
+        }
+        rd_kafka_topic_partition_list_destroy(change.partitions);
+    }
+    c->closing = true;
+    if (c->queue != NULL) {
+        rd_kafka_queue_destroy(c->queue);
+    }
+    if (c->consumer != NULL) {
+        rd_kafka_consumer_close(c->consumer);
+        rd_kafka_destroy(c->consumer);
+    }
+    free(c);
+}

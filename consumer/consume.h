@@ -1,0 +1,83 @@
+/*
+ * consume - our membership of the consumer group, and the messages of the partitions we started.
+ *
+ * The group gives and takes partitions (cooperative: only those that change hands). That is noted
+ * as a change, answered at once so that the group never waits for our database, and handed to the
+ * caller, who starts a partition at the offset that Postgres names (never Kafka's own), through
+ * the list given to rd_kafka_incremental_assign. Stopped partitions give no more messages.
+ *
+ * It knows Kafka and nothing of Postgres or events. One thread uses it.
+ */
+#ifndef CONSUMER_CONSUME_H
+#define CONSUMER_CONSUME_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/kafka.h"
+
+struct consume;
+
+struct consume_settings {
+    const struct kafka_settings *kafka;
+    const char *group;
+    const char *topics[2];
+    int64_t fetch_mb; /* ceiling of librdkafka's fetch queue */
+};
+
+enum consume_change_kind {
+    CONSUME_GIVEN,   /* ours from now on, not started yet */
+    CONSUME_REVOKED, /* to be given up: write what is held, then consume_give_up */
+    CONSUME_LOST,    /* gone already: another member may have it; drop what is held */
+};
+
+struct consume_change {
+    enum consume_change_kind kind;
+    rd_kafka_topic_partition_list_t *partitions; /* owned by the caller of consume_next_change */
+};
+
+/* Joins the group. NULL, ERR_INVALID for a property, ERR_FATAL otherwise. */
+struct consume *consume_new(const struct consume_settings *settings, struct err *err);
+
+/* Whether consume_new would take the settings; connects nowhere. ERR_INVALID. */
+int consume_check(const struct consume_settings *settings, struct err *err) MUST_CHECK;
+
+/* Leaves the group, at the latest after some seconds. */
+void consume_free(struct consume *c);
+
+/*
+ * At most `max` messages; waits up to timeout_ms for the first. Each is the caller's to destroy,
+ * and may be an error (message->err). Returns early when the group gave or took partitions.
+ */
+size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max, int timeout_ms);
+
+/* The next change noted by consume_poll, false when there is none. Handle all of them before the
+ * next consume_poll. */
+bool consume_next_change(struct consume *c, struct consume_change *change);
+
+/* First offset in the log and one past the last. ERR_RETRY when the broker does not say. */
+int consume_watermarks(struct consume *c, const char *topic, int32_t partition, int64_t *low,
+                       int64_t *high, struct err *err) MUST_CHECK;
+/* One past the last offset as of the latest fetch, -1 when not known; asks nobody. */
+int64_t consume_known_end(struct consume *c, const char *topic, int32_t partition);
+
+/* Give us messages of these partitions from the offsets in the list on. ERR_FATAL. */
+int consume_start(struct consume *c, const rd_kafka_topic_partition_list_t *at,
+                  struct err *err) MUST_CHECK;
+/* No more messages of these; those not started are passed over. The group still counts them as
+ * ours. */
+void consume_stop(struct consume *c, const rd_kafka_topic_partition_list_t *partitions);
+/* Answer a REVOKED or LOST change: stop them and let the group have them. */
+void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *partitions);
+
+/* Hold the started partitions, or let them go on, while membership is kept by polling. */
+void consume_pause(struct consume *c);
+void consume_resume(struct consume *c);
+
+/* Tell Kafka where we are, for lag tools only; failures are not reported. */
+void consume_report_offsets(struct consume *c, const rd_kafka_topic_partition_list_t *offsets);
+
+#endif

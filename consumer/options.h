@@ -1,0 +1,34 @@
+/*
+ * options - the settings of the consumer: one table, from which file, environment, flags, --help
+ * and the man page all come.
+ */
+#ifndef CONSUMER_OPTIONS_H
+#define CONSUMER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/kafka.h"
+#include "common/options.h"
+#include "common/settings.h"
+
+#define CONSUMER_LISTEN "127.0.0.1:9102"
+
+struct options {
+    struct common_options common;
+    char *postgres_dsn;
+    struct kafka_settings kafka;
+    char *kafka_group;
+    char *topic_success, *topic_failure, *topic_dead_letter;
+    int64_t workers;
+    int64_t batch_rows, batch_mb, batch_ms;
+    int64_t fetch_mb;
+    int64_t retention_days;
+    int64_t max_auto_sites;
+    int64_t drain_seconds;
+    bool no_migrate;
+};
+
+extern const struct settings_table consumer_options;
+
+#endif

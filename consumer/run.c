@@ -1,0 +1,248 @@
+#include "consumer/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/admin.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/backoff.h"
+#include "consumer/migrate.h"
+#include "consumer/pool.h"
+
+#define TICK_MS 1000
+#define DAYS_AHEAD 7
+#define MAINTENANCE_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
+#define MAINTENANCE_RETRY_NS (INT64_C(60) * NS_PER_SEC)
+#define START_BACKOFF_FIRST_MS 200
+#define START_BACKOFF_MAX_MS 5000
+
+struct service {
+    const struct options *options;
+    struct metrics *metrics;
+    struct admin_health health;
+    struct admin *admin;
+    struct store *maintenance; /* a connection of its own: workers are never held up */
+    int64_t maintenance_ns;
+    struct pool *pool;
+    int signal_fd;
+    bool draining;
+    bool quit; /* a second signal: leave at once */
+};
+
+static struct store_settings store_settings(const struct options *o)
+{
+    return (struct store_settings){
+        .dsn = o->postgres_dsn,
+        .consumer_group = o->kafka_group,
+        .max_auto_sites = o->max_auto_sites,
+        .retention_days = o->retention_days,
+    };
+}
+
+static struct worker_settings worker_settings(const struct options *o)
+{
+    return (struct worker_settings){
+        .store = store_settings(o),
+        .consume =
+            {
+                .kafka = &o->kafka,
+                .group = o->kafka_group,
+                .topics = {o->topic_success, o->topic_failure},
+                .fetch_mb = o->fetch_mb,
+            },
+        .topic_dead_letter = o->topic_dead_letter,
+        .batch_rows = o->batch_rows,
+        .batch_bytes = o->batch_mb * 1024 * 1024,
+        .batch_ms = o->batch_ms,
+    };
+}
+
+/* --- Signals --- */
+
+/* True when a signal that ends us came. */
+static bool took_signal(struct service *s)
+{
+    struct signalfd_siginfo info;
+    bool took = false;
+
+    while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        took = took || info.ssi_signo != SIGHUP; /* the consumer has nothing to reload */
+    }
+    return took;
+}
+
+/* Wait for a descriptor or the time; poll() so that a signal ends any wait. */
+static void wait_ms(struct service *s, int ms)
+{
+    struct pollfd fds[2] = {
+        {.fd = s->signal_fd, .events = POLLIN},
+        {.fd = s->pool != NULL ? pool_fd(s->pool) : -1, .events = POLLIN},
+    };
+
+    if (poll(fds, 2, ms) < 0 && errno != EINTR) {
+        abort(); /* EFAULT or EINVAL: our own fault */
+    }
+}
+
+/* --- Start --- */
+
+static void log_applied(void *context, const struct migration *migration)
+{
+    (void)context;
+    log_write(LOG_INFO, "migration applied", LOG_S("name", migration->name));
+}
+
+/* Postgres may start after us: try until it is there or a signal ends us. 1: a signal did. */
+static int wait_for_database(struct service *s, struct err *err)
+{
+    struct backoff backoff;
+    bool said = false;
+
+    backoff_init(&backoff, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, (uint64_t)getpid());
+    for (;;) {
+        struct err why;
+
+        if (migrate_run(s->options->postgres_dsn, log_applied, NULL, &why) == 0) {
+            return 0;
+        }
+        if (why.kind != ERR_RETRY) {
+            *err = why;
+            return -1;
+        }
+        if (!said) {
+            log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
+            said = true;
+        }
+        atomic_store(&s->health.beat_ns, clock_mono_ns());
+        wait_ms(s, (int)backoff_next_ms(&backoff));
+        if (took_signal(s)) {
+            return 1;
+        }
+    }
+}
+
+/* --- Run --- */
+
+static void maintain(struct service *s, int64_t now_ns)
+{
+    struct err why;
+
+    if (now_ns < s->maintenance_ns) {
+        return;
+    }
+    if (store_connect(s->maintenance, &why) < 0 ||
+        store_days_ahead(s->maintenance, DAYS_AHEAD, &why) < 0) {
+        log_write(LOG_WARN, "partitions for the next days could not be made",
+                  LOG_S("reason", why.message));
+        s->maintenance_ns = now_ns + MAINTENANCE_RETRY_NS;
+        return;
+    }
+    s->maintenance_ns = now_ns + MAINTENANCE_INTERVAL_NS;
+}
+
+static void heed_signals(struct service *s, int64_t now_ns)
+{
+    if (!took_signal(s)) {
+        return;
+    }
+    if (s->draining) {
+        s->quit = true;
+        return;
+    }
+    s->draining = true;
+    log_write(LOG_INFO, "draining", LOG_I("seconds", s->options->drain_seconds));
+    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
+}
+
+static void serve(struct service *s)
+{
+    while (!s->quit && !pool_is_done(s->pool)) {
+        int64_t now_ns = clock_mono_ns();
+        int64_t oldest_turn_ns;
+
+        atomic_store(&s->health.ready, pool_is_ready(s->pool, &oldest_turn_ns) && !s->draining);
+        atomic_store(&s->health.beat_ns, oldest_turn_ns);
+        if (!s->draining) {
+            maintain(s, now_ns);
+        }
+        wait_ms(s, TICK_MS);
+        heed_signals(s, clock_mono_ns());
+        if (!s->draining && pool_failure(s->pool)) {
+            s->draining = true; /* pool_free says why */
+            pool_drain(s->pool, clock_mono_ns() + s->options->drain_seconds * NS_PER_SEC);
+        }
+    }
+}
+
+static int start_and_serve(struct service *s, struct err *err)
+{
+    struct worker_settings workers = worker_settings(s->options);
+    struct store_settings store = store_settings(s->options);
+
+    s->signal_fd = options_signal_fd(err);
+    if (s->signal_fd < 0 ||
+        options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics, &s->health,
+                            &s->admin, err) < 0) {
+        return -1;
+    }
+    if (!s->options->no_migrate) {
+        int rc = wait_for_database(s, err);
+
+        if (rc != 0) {
+            return rc < 0 ? -1 : 0;
+        }
+    }
+    s->maintenance = store_new(&store, s->metrics);
+    s->pool = pool_new(&workers, (int)s->options->workers, s->metrics, err);
+    if (s->pool == NULL) {
+        return -1;
+    }
+    log_write(LOG_INFO, "consuming", LOG_S("success", s->options->topic_success),
+              LOG_S("failure", s->options->topic_failure), LOG_S("group", s->options->kafka_group),
+              LOG_I("workers", s->options->workers));
+    serve(s);
+    return 0;
+}
+
+int run(const struct options *options, struct err *err)
+{
+    struct service s = {.options = options, .signal_fd = -1, .metrics = metrics_new()};
+    int rc = start_and_serve(&s, err);
+
+    if (s.quit) {
+        log_write(LOG_WARN, "second signal, leaving at once");
+        _exit(EXIT_CLEAN);
+    }
+    if (s.pool != NULL && pool_free(s.pool, err) < 0) {
+        rc = -1;
+    }
+    admin_free(s.admin);
+    store_free(s.maintenance);
+    metrics_free(s.metrics);
+    if (s.signal_fd >= 0) {
+        close(s.signal_fd);
+    }
+    if (rc == 0) {
+        log_write(LOG_INFO, "stopped");
+    }
+    return rc;
+}
+
+int run_check(const struct options *o, struct err *err)
+{
+    struct worker_settings settings = worker_settings(o);
+
+    if (store_check(&settings.store, err) < 0 || consume_check(&settings.consume, err) < 0) {
+        return -1;
+    }
+    puts("settings are valid");
+    return 0;
+}

@@ -1,0 +1,155 @@
+/* Which partitions we hold, and the claim of each in Postgres (DESIGN: assignment). */
+#include <assert.h>
+
+#include "common/clock.h"
+#include "consumer/worker_internal.h"
+
+static void drop(struct worker *w, const char *topic, int32_t partition)
+{
+    batch_drop_partition(w->filling, topic, partition);
+    batch_drop_partition(w->storing, topic, partition);
+}
+
+void worker_reclaim(struct worker *w, const char *topic, int32_t partition)
+{
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    struct held *held = holding_find(&w->holding, topic, partition);
+
+    rd_kafka_topic_partition_list_add(one, topic, partition);
+    consume_stop(w->consume, one);
+    rd_kafka_topic_partition_list_destroy(one);
+    drop(w, topic, partition);
+    if (held != NULL) {
+        held->claimed = false;
+    }
+}
+
+/* --- What the group gives and takes --- */
+
+static void follow_change(struct worker *w, const struct consume_change *change)
+{
+    static const char *const said[] = {
+        [CONSUME_GIVEN] = "partition given",
+        [CONSUME_REVOKED] = "partition revoked",
+        [CONSUME_LOST] = "partition lost",
+    };
+
+    for (int i = 0; i < change->partitions->cnt; i++) {
+        const rd_kafka_topic_partition_t *p = &change->partitions->elems[i];
+
+        log_write(change->kind == CONSUME_LOST ? LOG_WARN : LOG_INFO, said[change->kind],
+                  LOG_S("topic", p->topic), LOG_I("partition", p->partition),
+                  LOG_I("worker", w->number));
+        if (change->kind == CONSUME_GIVEN) {
+            holding_add(&w->holding, p->topic, p->partition);
+        } else {
+            drop(w, p->topic, p->partition);
+            holding_remove(&w->holding, p->topic, p->partition);
+        }
+    }
+    if (change->kind != CONSUME_GIVEN) {
+        consume_give_up(w->consume, change->partitions);
+    }
+    metric_set(w->metrics.held, (int64_t)w->holding.count);
+}
+
+int worker_follow_group(struct worker *w, struct err *err)
+{
+    struct consume_change change;
+    int rc = 0;
+
+    while (rc == 0 && consume_next_change(w->consume, &change)) {
+        /* A clean handover: what is held is stored first, so that nobody reads it again. */
+        if (change.kind == CONSUME_REVOKED && !w->away) {
+            rc = worker_store_all(w, err);
+        }
+        follow_change(w, &change);
+        rd_kafka_topic_partition_list_destroy(change.partitions);
+    }
+    return rc;
+}
+
+/* --- Claims --- */
+
+/* The stored offset is not in the log any more (retention was faster than us, or the topic was
+ * made anew): go on where the log begins, and say what was lost. */
+static int move_into_log(struct worker *w, struct store_claim *claim, int64_t high,
+                         struct err *err)
+{
+    bool moved = false;
+
+    if (claim->next_offset >= claim->low_watermark && claim->next_offset <= high) {
+        return 0;
+    }
+    if (store_move(w->store, claim->topic, claim->partition, claim->epoch, claim->next_offset,
+                   claim->low_watermark, &moved, err) < 0) {
+        return -1;
+    }
+    if (!moved) {
+        return err_set(err, ERR_RETRY, "%s [%d] was claimed by another meanwhile", claim->topic,
+                       claim->partition);
+    }
+    int64_t skipped = claim->low_watermark - claim->next_offset;
+
+    log_write(LOG_ERROR, "stored offset is outside the log, reading on from its beginning",
+              LOG_S("topic", claim->topic), LOG_I("partition", claim->partition),
+              LOG_I("stored", claim->next_offset), LOG_I("low", claim->low_watermark),
+              LOG_I("high", high), LOG_I("skipped", skipped > 0 ? skipped : 0));
+    if (skipped > 0) {
+        metric_add(w->metrics.offsets_skipped, (uint64_t)skipped);
+    }
+    claim->next_offset = claim->low_watermark;
+    return 0;
+}
+
+static int claim_one(struct worker *w, struct held *held, struct err *err)
+{
+    struct store_claim claim = {.topic = held->topic, .partition = held->partition};
+    int64_t high = 0;
+
+    if (consume_watermarks(w->consume, held->topic, held->partition, &claim.low_watermark, &high,
+                           err) < 0 ||
+        store_claim(w->store, &claim, err) < 0 || move_into_log(w, &claim, high, err) < 0) {
+        return -1;
+    }
+    held->claimed = true;
+    held->epoch = claim.epoch;
+    held->next = claim.next_offset;
+    log_write(LOG_INFO, "partition claimed", LOG_S("topic", held->topic),
+              LOG_I("partition", held->partition), LOG_I("offset", held->next),
+              LOG_I("epoch", held->epoch), LOG_I("worker", w->number));
+    return 0;
+}
+
+int worker_claim_held(struct worker *w, struct err *err)
+{
+    struct err why;
+    int failed = 0;
+    rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
+
+    if (store_connect(w->store, &why) < 0) {
+        failed = -1;
+    }
+    for (size_t i = 0; i < w->holding.count && failed == 0; i++) {
+        struct held *held = &w->holding.held[i];
+
+        if (!held->claimed) {
+            failed = claim_one(w, held, &why);
+            if (failed == 0) {
+                rd_kafka_topic_partition_list_add(start, held->topic, held->partition)->offset =
+                    held->next;
+            }
+        }
+    }
+    int rc = start->cnt > 0 ? consume_start(w->consume, start, err) : 0;
+
+    rd_kafka_topic_partition_list_destroy(start);
+    if (rc == 0 && failed < 0) {
+        if (why.kind == ERR_FATAL) {
+            *err = why;
+            return -1;
+        }
+        worker_begin_outage(w, &why);
+    }
+    return rc;
+}
