@@ -1,0 +1,183 @@
+"""A Kafka of one node, from Apache's own jars, in a temporary directory and on free ports."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+import confluent_kafka
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from . import process
+
+CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
+HERE = pathlib.Path(__file__).resolve().parent
+
+PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+num.network.threads=2
+num.io.threads=2
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+log.segment.bytes=16777216
+log.index.size.max.bytes=1048576
+"""
+
+LOGGING = """
+Configuration:
+  Appenders:
+    Console:
+      name: STDOUT
+      PatternLayout: {pattern: "[%d] %p %m (%c)%n"}
+  Loggers:
+    Root:
+      level: WARN
+      AppenderRef: [{ref: STDOUT}]
+"""
+
+
+def fetch_jars():
+    """The directory with the jars; fetched the first time. KAFKA_LIBS names another place."""
+    libs = pathlib.Path(os.environ.get("KAFKA_LIBS") or process.ROOT / "build" / "kafka-libs")
+    done = libs / ".complete"
+    wanted = (HERE / "kafka" / "pom.xml").read_text()
+    if not done.exists() or done.read_text() != wanted:
+        subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(HERE / "kafka" / "pom.xml"),
+                        "dependency:copy-dependencies", f"-DoutputDirectory={libs}"],
+                       check=True, stdin=subprocess.DEVNULL)
+        done.write_text(wanted)
+    return libs
+
+
+class Kafka:
+    def __init__(self):
+        self.libs = fetch_jars()
+        self.directory = tempfile.TemporaryDirectory(prefix="sitewatch-kafka-")
+        base = pathlib.Path(self.directory.name)
+        self.log = base / "kafka.log"
+        self.properties = base / "server.properties"
+        self.port = process.free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.properties.write_text(PROPERTIES.format(
+            port=self.port, controller=process.free_port(), data=base / "data"))
+        (base / "log4j2.yaml").write_text(LOGGING)
+        self.logging = base / "log4j2.yaml"
+        formatted = subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "-c",
+                       str(self.properties)), capture_output=True, text=True, check=False)
+        assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+        self.process = None
+        self.start()
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+    def _java(self, main, *args):
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                f"-Dlog4j2.configurationFile={self.logging}", "-cp", f"{self.libs}/*", main, *args]
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = process.start(self._java("kafka.Kafka", str(self.properties)),
+                                         stdout=log, stderr=subprocess.STDOUT)
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+        def answers():
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                return client.list_topics(timeout=1).brokers
+            except confluent_kafka.KafkaException:
+                return False
+
+        process.wait_for(answers, "Kafka to answer", 60)
+
+    def stop(self, sig=signal.SIGTERM):
+        process.stop(self.process, sig, 30)
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        # What it has stored is not needed any more, so it need not end in an orderly way.
+        self.stop(signal.SIGKILL)
+        self.directory.cleanup()
+
+    # ---- topics and messages ----
+
+    def create_topic(self, name, partitions=1, **config):
+        future = self.admin.create_topics(
+            [NewTopic(name, partitions, 1,
+                      config={key.replace("_", "."): str(v) for key, v in config.items()})])[name]
+        future.result(30)
+        process.wait_for(lambda: len(self.admin.list_topics(name, 5).topics[name].partitions)
+                         == partitions, f"topic {name}")
+
+    def delete_topics(self, *names):
+        for future in self.admin.delete_topics(list(names)).values():
+            future.result(30)
+
+    def produce(self, topic, messages):
+        """messages: dicts of value, and key, headers, partition. All are stored on return."""
+        failed = []
+        producer = confluent_kafka.Producer({
+            "bootstrap.servers": self.bootstrap, "message.max.bytes": 8_000_000, "linger.ms": 5})
+        for message in messages:
+            while True:
+                try:
+                    producer.produce(topic, on_delivery=lambda e, _: e and failed.append(e), **message)
+                    break
+                except BufferError:  # its queue is full
+                    producer.poll(0.1)
+        assert producer.flush(30) == 0 and not failed, failed
+
+    def end_offsets(self, topic):
+        """{partition: the next offset to be written}."""
+        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.bootstrap,
+                                             "group.id": "looks-only"})
+        try:
+            partitions = self.admin.list_topics(topic, 10).topics[topic].partitions
+            return {p: consumer.get_watermark_offsets(
+                confluent_kafka.TopicPartition(topic, p), 10)[1] for p in partitions}
+        finally:
+            consumer.close()
+
+    def read(self, topic, count=None, seconds=20.0):
+        """`count` messages of the topic, or all that are in it now; Timeout when fewer come."""
+        ends = self.end_offsets(topic)
+        consumer = confluent_kafka.Consumer({
+            "bootstrap.servers": self.bootstrap, "group.id": "reads-only",
+            "enable.auto.commit": False, "fetch.message.max.bytes": 8_000_000,
+            "auto.offset.reset": "earliest"})
+        wanted = count if count is not None else sum(ends.values())
+        found = []
+        try:
+            consumer.assign([confluent_kafka.TopicPartition(topic, p, 0) for p in ends])
+            deadline = time.monotonic() + seconds
+            while len(found) < wanted:
+                if time.monotonic() > deadline:
+                    raise process.Timeout(f"{topic}: {len(found)} messages, not {wanted}, in {seconds:g} s")
+                for message in consumer.consume(500, 0.1):
+                    assert message.error() is None, message.error()
+                    found.append(message)
+        finally:
+            consumer.close()
+        return found

@@ -1,0 +1,94 @@
+"""A Postgres cluster of the tests' own: temporary directory, unprivileged user, free port."""
+
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import psycopg2
+
+from . import process
+
+
+def server_directory():
+    """The newest of Debian's Postgres servers, or the one on the PATH."""
+    found = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+                   key=lambda p: float(re.sub(r"[^0-9.]", "", p.parts[-3]) or 0))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    assert on_path, "no Postgres server is installed: deploy/deps.sh demo"
+    return pathlib.Path(on_path).parent
+
+
+class Postgres:
+    def __init__(self):
+        self.bin = server_directory()
+        self.base = pathlib.Path(tempfile.mkdtemp(prefix="sitewatch-postgres-"))
+        self.log = self.base / "postgres.log"
+        self.port = process.free_port()
+        self.identity = {}
+        if os.geteuid() == 0:  # Postgres refuses to run as root
+            user = pwd.getpwnam("postgres")  # made by Debian's package
+            self.identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            os.chown(self.base, user.pw_uid, user.pw_gid)
+        made = subprocess.run(
+            [self.bin / "initdb", "-D", self.base / "data", "-U", "postgres", "-A", "trust",
+             "-E", "UTF8", "--locale=C", "--no-sync"],
+            capture_output=True, text=True, check=False, cwd=self.base, **self.identity)
+        assert made.returncode == 0, made.stdout + made.stderr
+        self.process = None
+        self.start()
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = process.start(
+                [str(self.bin / "postgres"), "-D", str(self.base / "data"), "-k", str(self.base),
+                 "-h", "127.0.0.1", "-p", str(self.port), "-c", "max_connections=100",
+                 "-c", "log_min_messages=warning"],
+                stdout=log, stderr=subprocess.STDOUT, cwd=self.base, **self.identity)
+
+        def answers():
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                psycopg2.connect(self.dsn("postgres")).close()
+                return True
+            except psycopg2.OperationalError:
+                return False
+
+        process.wait_for(answers, "Postgres to answer", 60)
+
+    def stop(self, sig=signal.SIGINT):
+        """SIGINT is Postgres' fast stop, SIGQUIT its immediate one: as in a crash."""
+        process.stop(self.process, sig, 30)
+
+    def crash(self):
+        self.stop(signal.SIGQUIT)
+
+    def close(self):
+        self.crash()
+        shutil.rmtree(self.base)
+
+    def dsn(self, database):
+        return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+
+    def query(self, database, sql, *values):
+        """Rows, as dicts; each call has a connection and a transaction of its own."""
+        connection = psycopg2.connect(self.dsn(database))
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values or None)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row)) for row in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def has_database(self, name):
+        return bool(self.query("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", name))
