@@ -151,9 +151,8 @@ fuzz: build-fuzz ## run each fuzzer for FUZZ_SECONDS; what it finds is kept in b
 coverage: ## lines that unit and integration tests reach: a table, and build-coverage/html
 	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) everything
 	find build-coverage -name '*.gcda' -delete
-	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) test-unit
-	$(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) test-integration
-	$(MAKE) show-coverage
+	status=0; for step in test-unit test-integration show-coverage; do \
+	    $(MAKE) BUILD=build-coverage $(COVERAGE_FLAGS) $$step || status=1; done; exit $$status
 
 show-coverage:
 	mkdir -p build-coverage/html

@@ -19,7 +19,7 @@ static void fold_lines(char *text)
     }
 }
 
-int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
+void err_fill(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
     va_list args;
 
@@ -28,10 +28,9 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     vsnprintf(err->message, sizeof(err->message), fmt, args);
     va_end(args);
     fold_lines(err->message);
-    return -1;
 }
 
-int err_context(struct err *err, const char *fmt, ...)
+void err_prepend(struct err *err, const char *fmt, ...)
 {
     struct err cause = *err;
     va_list args;
@@ -44,5 +43,4 @@ int err_context(struct err *err, const char *fmt, ...)
 
     snprintf(err->message + used, sizeof(err->message) - used, ": %s", cause.message);
     fold_lines(err->message);
-    return -1;
 }

@@ -22,10 +22,19 @@ struct err {
     char message[512]; /* always terminated, one line; a longer message is cut */
 };
 
-/* Record a failure. Always returns -1, so that `return err_set(...)` reads well. */
-int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Record a failure: err_set(err, ERR_INVALID, "port %d", port). Always -1, so that
+ * `return err_set(...)` reads well; macros, so that an analyzer sees the -1 as well. */
+#define err_set(err, kind, ...) (err_fill((err), (kind), __VA_ARGS__), err_failed())
 
-/* Put "<context>: " before the message, e.g. the file and line. Always returns -1. */
-int err_context(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Put "<context>: " before the message, e.g. the file and line. Always -1. */
+#define err_context(err, ...) (err_prepend((err), __VA_ARGS__), err_failed())
+
+static inline int err_failed(void)
+{
+    return -1;
+}
+
+void err_fill(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void err_prepend(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -123,7 +123,7 @@ int event_read_int64(struct event_reader *r, const struct event_field *field, co
 
 int event_read_int32(struct event_reader *r, const struct event_field *field, const cJSON *item)
 {
-    int64_t value;
+    int64_t value = 0;
 
     if (event_read_integer(r, field, item, &value) < 0) {
         return -1;

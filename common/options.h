@@ -89,14 +89,15 @@ int options_signal_fd(struct err *err);
          .offset = offsetof(owner, field.config),                                                  \
          .value_name = "FILE",                                                                     \
          .help = "read settings from this libconfig file"},                                        \
-        {.name = "listen",                                                                            \
-     .env = "LISTEN",                                                                             \
-     .type = SETTING_TEXT,                                                                        \
-     .offset = offsetof(owner, field.listen),                                                     \
-     .value_name = "HOST:PORT",                                                                   \
-     .help = "serve /metrics, /healthz and /readyz here; port 0: a free one; off: not at all; "   \
-             "default " default_listen ", or a free port when that is taken"},                    \
-    {.name = "log-level",                                                                      \
+        {.name = "listen",                                                                         \
+         .env = "LISTEN",                                                                          \
+         .type = SETTING_TEXT,                                                                     \
+         .offset = offsetof(owner, field.listen),                                                  \
+         .value_name = "HOST:PORT",                                                                \
+         .help =                                                                                   \
+             "serve /metrics, /healthz and /readyz here; port 0: a free one; off: not at all; "    \
+             "default " default_listen ", or a free port when that is taken"},                     \
+        {.name = "log-level",                                                                      \
          .env = "LOG_LEVEL",                                                                       \
          .env_also = "LOGURU_LEVEL",                                                               \
          .type = SETTING_TEXT,                                                                     \

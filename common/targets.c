@@ -233,7 +233,7 @@ static int read_root(struct targets *targets, const config_setting_t *root, cons
     }
     if (list == NULL) {
         return err_set(err, ERR_INVALID,
-                       "%s: has no targets, want targets = ( { url = \"...\"; } );", path);
+                       "%s:1: has no targets, want targets = ( { url = \"...\"; } );", path);
     }
     if (!config_setting_is_list(list)) {
         wrong_type(list, "a list ( { url = \"...\"; } )", err);

@@ -279,8 +279,8 @@ void batch_add_letter(struct batch *b, uint32_t partition, int64_t offset, const
         .offset = offset,
         .key = key == NULL ? NULL : arena_copy(b, key, key_len),
         .key_len = key == NULL ? 0 : key_len,
-        .payload = arena_copy(b, payload, payload_len),
-        .payload_len = payload_len,
+        .payload = payload == NULL ? NULL : arena_copy(b, payload, payload_len),
+        .payload_len = payload == NULL ? 0 : payload_len,
         .message_ms = message_ms,
     };
 

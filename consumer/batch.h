@@ -38,15 +38,16 @@ struct batch_row {
 struct batch_letter {
     uint32_t partition;
     int64_t offset;
-    char reason[64]; /* "json", "schema", "field", "slot_future", "unknown_site", "sqlstate_22P05" */
+    char
+        reason[64]; /* "json", "schema", "field", "slot_future", "unknown_site", "sqlstate_22P05" */
     char detail[256]; /* valid UTF-8, cut */
-    const char *key; /* may be NULL */
+    const char *key;  /* may be NULL */
     size_t key_len;
-    const char *payload; /* whole */
+    const char *payload; /* whole; NULL: a tombstone */
     size_t payload_len;
     int64_t message_ms; /* Kafka's timestamp, -1 unknown */
-    bool in_topic; /* the dead-letter topic has acknowledged it */
-    bool refused;  /* the dead-letter topic would not have it (too large) */
+    bool in_topic;      /* the dead-letter topic has acknowledged it */
+    bool refused;       /* the dead-letter topic would not have it (too large) */
 };
 
 struct batch {
@@ -56,7 +57,7 @@ struct batch {
     size_t rows_count;
     struct batch_letter *letters;
     size_t letters_count;
-    size_t bytes; /* held */
+    size_t bytes;      /* held */
     int64_t opened_ns; /* when its first message came (the caller's note); meaningless when empty */
     size_t rows_max, bytes_max;
     struct batch_arena *arena;

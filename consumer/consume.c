@@ -56,7 +56,8 @@ void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *p
 {
     rd_kafka_topic_partition_list_t *among = started_among(c, partitions);
 
-    log_failed("partitions could not be given up", rd_kafka_incremental_unassign(c->consumer, among));
+    log_failed("partitions could not be given up",
+               rd_kafka_incremental_unassign(c->consumer, among));
     rd_kafka_topic_partition_list_destroy(among);
 }
 
@@ -222,7 +223,8 @@ static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, str
     if (kafka_conf_default(conf, s->kafka, "queued.min.messages", "1000000", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "queued.max.messages.kbytes", fetch_kb, err) < 0 ||
         kafka_conf_default(conf, s->kafka, "session.timeout.ms", "10000", err) < 0 ||
-        kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) < 0 ||
+        kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) <
+            0 ||
         kafka_conf_default(conf, s->kafka, "allow.auto.create.topics", "true", err) < 0) {
         return -1;
     }

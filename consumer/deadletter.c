@@ -45,9 +45,9 @@ struct deadletter *deadletter_new(const struct kafka_settings *kafka, const char
     rd_kafka_conf_t *conf = kafka_conf_new(kafka, "sitewatch-consumer-dead-letters", err);
 
     d->topic = topic;
-    d->refused = metrics_counter(m, "sitewatch_dead_letters_refused",
-                                 "Dead letters that the topic would not have; kept in the table",
-                                 NULL);
+    d->refused =
+        metrics_counter(m, "sitewatch_dead_letters_refused",
+                        "Dead letters that the topic would not have; kept in the table", NULL);
     if (conf == NULL) {
         goto fail;
     }
@@ -93,15 +93,15 @@ static rd_kafka_resp_err_t produce(struct deadletter *d, const struct batch *bat
 
     snprintf(partition, sizeof(partition), "%" PRId32, from->partition);
     snprintf(offset, sizeof(offset), "%" PRId64, letter->offset);
-    return rd_kafka_producev(
-        d->producer, RD_KAFKA_V_TOPIC(d->topic), RD_KAFKA_V_KEY(letter->key, letter->key_len),
-        RD_KAFKA_V_VALUE((void *)letter->payload, letter->payload_len),
-        RD_KAFKA_V_HEADER("dlq.reason", letter->reason, -1),
-        RD_KAFKA_V_HEADER("dlq.topic", from->topic, -1),
-        RD_KAFKA_V_HEADER("dlq.partition", partition, -1),
-        RD_KAFKA_V_HEADER("dlq.offset", offset, -1),
-        RD_KAFKA_V_HEADER("dlq.detail", letter->detail, -1), RD_KAFKA_V_OPAQUE(letter),
-        RD_KAFKA_V_END);
+    return rd_kafka_producev(d->producer, RD_KAFKA_V_TOPIC(d->topic),
+                             RD_KAFKA_V_KEY(letter->key, letter->key_len),
+                             RD_KAFKA_V_VALUE((void *)letter->payload, letter->payload_len),
+                             RD_KAFKA_V_HEADER("dlq.reason", letter->reason, -1),
+                             RD_KAFKA_V_HEADER("dlq.topic", from->topic, -1),
+                             RD_KAFKA_V_HEADER("dlq.partition", partition, -1),
+                             RD_KAFKA_V_HEADER("dlq.offset", offset, -1),
+                             RD_KAFKA_V_HEADER("dlq.detail", letter->detail, -1),
+                             RD_KAFKA_V_OPAQUE(letter), RD_KAFKA_V_END);
 }
 
 /* Hand over one letter; when the local queue is full, give the broker time to take some. */

@@ -46,8 +46,7 @@ static int seed(const struct options *o, const char *path, struct err *err)
 }
 
 /* operands: what stands beside the flags. */
-static int do_command(const struct options *o, const char **operands, size_t count,
-                      struct err *err)
+static int do_command(const struct options *o, const char **operands, size_t count, struct err *err)
 {
     const char *command = count == 0 ? "run" : operands[0];
 

@@ -188,9 +188,8 @@ static int start_and_serve(struct service *s, struct err *err)
     struct store_settings store = store_settings(s->options);
 
     s->signal_fd = options_signal_fd(err);
-    if (s->signal_fd < 0 ||
-        options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics, &s->health,
-                            &s->admin, err) < 0) {
+    if (s->signal_fd < 0 || options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics,
+                                                &s->health, &s->admin, err) < 0) {
         return -1;
     }
     if (!s->options->no_migrate) {

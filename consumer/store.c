@@ -65,8 +65,9 @@ int store_check(const struct store_settings *settings, struct err *err)
 
     PQfreemem(reason); /* libpq's words may hold a piece of the DSN, and so a password */
     if (options == NULL) {
-        return err_set(err, ERR_INVALID, "postgres-dsn is not a DSN: libpq takes a postgresql:// "
-                                         "URI or key=value words");
+        return err_set(err, ERR_INVALID,
+                       "postgres-dsn is not a DSN: libpq takes a postgresql:// "
+                       "URI or key=value words");
     }
     PQconninfoFree(options);
     return 0;

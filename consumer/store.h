@@ -21,9 +21,10 @@
 #define STORE_DAYS_AHEAD 7       /* partitions made before they are needed */
 #define STORE_LOCATIONS_MAX 1000 /* rows of locations made from events */
 #define STORE_NAMES_CACHED_MAX 1000000
-#define STORE_LOCK_SECONDS "30"  /* waited for a lock; then ERR_RETRY */
-#define STORE_IDLE_SECONDS "120" /* what `deliver` may take; then the server ends the transaction  \
-                                  */
+#define STORE_LOCK_SECONDS "30" /* waited for a lock; then ERR_RETRY */
+#define STORE_IDLE_SECONDS                                                                         \
+    "120" /* what `deliver` may take; then the server ends the transaction                         \
+           */
 
 struct store;
 

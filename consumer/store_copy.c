@@ -97,6 +97,16 @@ static void put_check(struct copyrows *c, const struct batch_row *row)
     put_outcome(c, e);
 }
 
+/* bytes NULL: there were none, which is not the same as an empty value. */
+static void put_bytes(struct copyrows *c, const char *bytes, size_t len)
+{
+    if (bytes == NULL) {
+        copyrows_null(c);
+    } else {
+        copyrows_bytea(c, bytes, len);
+    }
+}
+
 static void put_letter(struct copyrows *c, const struct batch *batch,
                        const struct batch_letter *letter)
 {
@@ -106,7 +116,8 @@ static void put_letter(struct copyrows *c, const struct batch *batch,
                       : DEAD_LETTER_PAYLOAD_BYTES_MAX;
     unsigned char digest[SHA256_DIGEST_LENGTH];
 
-    SHA256((const unsigned char *)letter->payload, letter->payload_len, digest);
+    SHA256((const unsigned char *)(letter->payload == NULL ? "" : letter->payload),
+           letter->payload_len, digest);
     copyrows_begin_row(c, LETTER_COLUMNS);
     if (letter->message_ms < 0) {
         copyrows_null(c);
@@ -120,12 +131,8 @@ static void put_letter(struct copyrows *c, const struct batch *batch,
     put_text(c, partition->topic);
     put_text(c, letter->reason);
     put_text(c, letter->detail);
-    if (letter->key == NULL) {
-        copyrows_null(c);
-    } else {
-        copyrows_bytea(c, letter->key, letter->key_len);
-    }
-    copyrows_bytea(c, letter->payload, kept);
+    put_bytes(c, letter->key, letter->key_len);
+    put_bytes(c, letter->payload, kept);
     copyrows_bytea(c, digest, sizeof(digest));
 }
 

@@ -43,8 +43,8 @@ void worker_begin_outage(struct worker *w, const struct err *why)
         w->errors_limit.next_ns = now_ns + w->errors_limit.interval_ns;
     } else if (log_limit_allows(&w->errors_limit, now_ns, &held_back)) {
         log_write(LOG_ERROR, "still cannot store", LOG_S("reason", why->message),
-                  LOG_I("seconds", (now_ns - w->away_ns) / NS_PER_SEC),
-                  LOG_I("retry_ms", wait_ms), LOG_I("worker", w->number));
+                  LOG_I("seconds", (now_ns - w->away_ns) / NS_PER_SEC), LOG_I("retry_ms", wait_ms),
+                  LOG_I("worker", w->number));
     }
 }
 
@@ -132,7 +132,7 @@ static int store_waiting(struct worker *w, struct err *err)
     struct err why;
 
     while (!batch_is_empty(w->storing)) {
-        enum store_outcome outcome;
+        enum store_outcome outcome = STORE_DONE;
         size_t lost_count = 0;
         uint32_t *lost = mem_alloc(w->storing->partitions_count, sizeof(lost[0]));
         int rc = store_connect(w->store, &why);
@@ -339,8 +339,7 @@ int worker_drain(struct worker *w, int64_t deadline_ns, struct err *err)
             return 0;
         }
         if (w->retry_ns >= deadline_ns) {
-            return err_set(err, ERR_RETRY,
-                           "%zu messages are not stored; they will be read again",
+            return err_set(err, ERR_RETRY, "%zu messages are not stored; they will be read again",
                            w->storing->rows_count + w->storing->letters_count +
                                w->filling->rows_count + w->filling->letters_count);
         }
@@ -379,8 +378,8 @@ static void register_metrics(struct worker *w, struct metrics *m)
     w->metrics.letters = mem_alloc(LETTER_REASONS, sizeof(w->metrics.letters[0]));
     for (size_t i = 0; i < LETTER_REASONS; i++) {
         snprintf(labels, sizeof(labels), "reason=\"%s\"", letter_reasons[i]);
-        w->metrics.letters[i] = metrics_counter(
-            m, "sitewatch_dead_letters", "Messages that are not valid events", labels);
+        w->metrics.letters[i] = metrics_counter(m, "sitewatch_dead_letters",
+                                                "Messages that are not valid events", labels);
     }
 }
 

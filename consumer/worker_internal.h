@@ -25,11 +25,11 @@ struct worker {
     struct batch *filling; /* takes messages */
     struct batch *storing; /* empty, or waits to be stored; nothing is added to it any more */
     struct backoff backoff;
-    bool away;            /* an outage: partitions are paused */
-    int64_t away_ns;      /* since */
-    uint64_t failures;    /* begun or gone on, ever: what a caller compares */
-    int64_t retry_ns;     /* when to try again */
-    int64_t lag_ns;       /* when to look at the lag again */
+    bool away;         /* an outage: partitions are paused */
+    int64_t away_ns;   /* since */
+    uint64_t failures; /* begun or gone on, ever: what a caller compares */
+    int64_t retry_ns;  /* when to try again */
+    int64_t lag_ns;    /* when to look at the lag again */
     struct log_limit letters_limit, errors_limit;
     struct worker_metrics metrics;
 };

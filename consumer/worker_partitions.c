@@ -73,8 +73,7 @@ int worker_follow_group(struct worker *w, struct err *err)
 
 /* The stored offset is not in the log any more (retention was faster than us, or the topic was
  * made anew): go on where the log begins, and say what was lost. */
-static int move_into_log(struct worker *w, struct store_claim *claim, int64_t high,
-                         struct err *err)
+static int move_into_log(struct worker *w, struct store_claim *claim, int64_t high, struct err *err)
 {
     bool moved = false;
 

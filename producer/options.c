@@ -39,7 +39,8 @@ static const struct setting settings[] = {
      .type = SETTING_BOOL,
      .flags = SETTING_FLAG_ONLY,
      .offset = FIELD(once),
-     .help = "check every site once, print a line each, and exit 1 if any is not up; without Kafka"},
+     .help =
+         "check every site once, print a line each, and exit 1 if any is not up; without Kafka"},
     {.name = "output",
      .env = "OUTPUT",
      .type = SETTING_CHOICE,

@@ -103,8 +103,8 @@ static void emit(struct poller *p, const struct event *event)
     log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
               LOG_S("status", check_status_name(event->status)),
               LOG_S("error", error_type_name(event->error)),
-              LOG_I("http_status", event->http_status),
-              LOG_I("total_us", event->timing.total_us), LOG_I("lag_us", event->lag_us));
+              LOG_I("http_status", event->http_status), LOG_I("total_us", event->timing.total_us),
+              LOG_I("lag_us", event->lag_us));
     p->emit(p->context, event);
 }
 

@@ -36,15 +36,15 @@ struct probe_result {
     int32_t http_status;       /* of the last hop; 0: no response */
     const char *http_version;  /* "1.0", "1.1", "2" or NULL */
     int32_t redirects;
-    const char *final_url;  /* NULL when there was no redirect; without user and password */
-    const char *body;       /* of the last hop; NULL unless the request asked for it */
+    const char *final_url; /* NULL when there was no redirect; without user and password */
+    const char *body;      /* of the last hop; NULL unless the request asked for it */
     size_t body_len;
-    int64_t body_bytes; /* received, as sent over the wire */
+    int64_t body_bytes;         /* received, as sent over the wire */
     struct event_timing timing; /* summed over the hops; a phase never begun is EVENT_ABSENT;
                                  * total is the wall time of the whole check */
-    const char *peer;        /* numeric address of the last connection, or NULL */
-    const char *tls_version; /* or NULL */
-    int64_t cert_not_after_s; /* of the last TLS hop, or EVENT_ABSENT */
+    const char *peer;           /* numeric address of the last connection, or NULL */
+    const char *tls_version;    /* or NULL */
+    int64_t cert_not_after_s;   /* of the last TLS hop, or EVENT_ABSENT */
 };
 
 /* May start the next check at once. */

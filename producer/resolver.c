@@ -137,11 +137,13 @@ static int64_t kept_s(const struct resolver *r, const struct lookup *lookup,
 
 static void lookup_free(struct lookup *lookup)
 {
-    struct resolver_request *request;
+    struct resolver_request *request = TAILQ_FIRST(&lookup->requests);
 
-    while ((request = TAILQ_FIRST(&lookup->requests)) != NULL) {
-        TAILQ_REMOVE(&lookup->requests, request, link);
+    while (request != NULL) {
+        struct resolver_request *next = TAILQ_NEXT(request, link);
+
         free(request);
+        request = next;
     }
     free(lookup->node.name);
     free(lookup);

@@ -17,9 +17,9 @@
 #include "producer/sink.h"
 #include "producer/source.h"
 
-#define TURN_NS_MAX NS_PER_SEC     /* a heartbeat at least so often */
-#define DESCRIPTORS_PER_CHECK 2    /* the old and the new socket of a redirect */
-#define DESCRIPTORS_BESIDE 64      /* Kafka, the admin endpoint, name servers, files */
+#define TURN_NS_MAX NS_PER_SEC  /* a heartbeat at least so often */
+#define DESCRIPTORS_PER_CHECK 2 /* the old and the new socket of a redirect */
+#define DESCRIPTORS_BESIDE 64   /* Kafka, the admin endpoint, name servers, files */
 
 struct service {
     const struct options *options;
@@ -218,10 +218,9 @@ static int start(struct service *s, struct targets *targets, const char *version
         return -1;
     }
     s->signal_fd = options_signal_fd(err);
-    if (s->signal_fd < 0 ||
-        loop_watch(s->loop, s->signal_fd, LOOP_READ, on_signal, s, err) < 0 ||
-        start_publish(s, err) < 0 || start_poller(s, version, err) < 0 ||
-        start_admin(s, err) < 0 || poller_set_sites(s->poller, targets, &change, err) < 0) {
+    if (s->signal_fd < 0 || loop_watch(s->loop, s->signal_fd, LOOP_READ, on_signal, s, err) < 0 ||
+        start_publish(s, err) < 0 || start_poller(s, version, err) < 0 || start_admin(s, err) < 0 ||
+        poller_set_sites(s->poller, targets, &change, err) < 0) {
         return -1;
     }
     if (!s->options->once) {

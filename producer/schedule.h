@@ -20,11 +20,11 @@
 struct schedule;
 
 struct schedule_turn {
-    uint32_t entry;     /* as schedule_add returned it */
+    uint32_t entry; /* as schedule_add returned it */
     void *tag;
-    int64_t slot_ms;    /* since the epoch; never the same twice for one entry */
-    int64_t lag_us;     /* how late we are for it; >= 0 */
-    uint64_t missed;    /* slots of this entry skipped since its last turn */
+    int64_t slot_ms;        /* since the epoch; never the same twice for one entry */
+    int64_t lag_us;         /* how late we are for it; >= 0 */
+    uint64_t missed;        /* slots of this entry skipped since its last turn */
     int64_t missed_slot_ms; /* the first of them */
 };
 

@@ -31,7 +31,7 @@ void siteset_free(struct siteset *s)
     if (s == NULL) {
         return;
     }
-    HASH_ITER(hh, s->by_name, m, next) {
+    HASH_ITER (hh, s->by_name, m, next) {
         HASH_DELETE(hh, s->by_name, m);
         member_free(m);
     }

@@ -27,15 +27,15 @@ void tls_free(struct tls *t);
 
 /* What one connection is to verify, and what came of it. Lives as long as the transfer. */
 struct tls_check {
-    const struct tls *tls; /* in */
-    const char *host;      /* in: name or numeric address that the certificate must be for */
-    const char *ca_file;   /* in: NULL for the system's store */
-    bool verify;           /* in */
+    const struct tls *tls;     /* in */
+    const char *host;          /* in: name or numeric address that the certificate must be for */
+    const char *ca_file;       /* in: NULL for the system's store */
+    bool verify;               /* in */
     enum site_min_tls min_tls; /* in */
-    int64_t not_after_s;   /* out: the leaf's end, EVENT_ABSENT when none was shown */
-    const char *version;   /* out: "TLSv1.3", static; NULL before the handshake ended */
-    enum error_type error; /* out: ERROR_NONE, TLS_EXPIRED, TLS_HOSTNAME, TLS_UNTRUSTED */
-    char message[256];     /* out: OpenSSL's words with the certificate's subject or names */
+    int64_t not_after_s;       /* out: the leaf's end, EVENT_ABSENT when none was shown */
+    const char *version;       /* out: "TLSv1.3", static; NULL before the handshake ended */
+    enum error_type error;     /* out: ERROR_NONE, TLS_EXPIRED, TLS_HOSTNAME, TLS_UNTRUSTED */
+    char message[256];         /* out: OpenSSL's words with the certificate's subject or names */
 };
 
 /* Parse the store of `ca_file` (NULL: the system's) unless it is there already. Not in the hot

@@ -125,12 +125,12 @@ CREATE TABLE dead_letters (
     reason         text NOT NULL,
     detail         text NOT NULL,
     key            bytea,
-    payload        bytea NOT NULL,
+    payload        bytea,
     payload_sha256 bytea NOT NULL
 );
 
 COMMENT ON COLUMN dead_letters.message_time IS 'the message''s timestamp in Kafka';
-COMMENT ON COLUMN dead_letters.payload IS 'the first 64 KiB';
+COMMENT ON COLUMN dead_letters.payload IS 'the first 64 KiB; null when the message had no value (a tombstone)';
 COMMENT ON COLUMN dead_letters.payload_bytes IS 'the length of the whole payload';
 COMMENT ON COLUMN dead_letters.payload_sha256 IS 'of the whole payload';
 COMMENT ON COLUMN dead_letters.in_topic IS 'the dead-letter topic has it too';

@@ -127,6 +127,7 @@ static void test_letters_are_whole(void **state)
     assert_false(b->letters[0].in_topic);
     assert_null(b->letters[1].key);
     assert_int_equal(b->letters[1].payload_len, 0);
+    assert_null(b->letters[1].payload); /* no value is not an empty one */
     assert_non_null(b->letters[2].key); /* an empty key is a key */
     assert_int_equal(b->partitions[p].next, 8);
     assert_true(b->bytes > len);

@@ -289,7 +289,8 @@ static const struct {
     const char *to;
     size_t repeats;
 } accepted[] = {
-    {"status and error are not held against each other", "\"status\":\"down\"", "\"status\":\"up\"", 0},
+    {"status and error are not held against each other", "\"status\":\"down\"", "\"status\":\"up\"",
+     0},
     {"as it is", "{\"schema\"", "{\"schema\"", 0},
     {"members that are not known, anywhere",
      "\"name\":", "\"NAME\":1,\"x\":{\"name\":null,\"y\":[true]},\"name\":", 0},

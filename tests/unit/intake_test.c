@@ -35,10 +35,9 @@ static const struct {
     {"a slot 5 min ahead and a millisecond is a letter", NULL, 0, NOW_MS + 300001, NOW_MS,
      "slot_future"},
     {"a slot 5 min ahead is a row", NULL, 0, NOW_MS + 300000, NOW_MS + 300000, NULL},
-    {"a slot older than retention is a letter", NULL, 0, NOW_MS - RETENTION_DAYS * DAY_MS - 1,
+    {"a slot older than retention is a letter", NULL, 0, NOW_MS - RETENTION_DAYS *DAY_MS - 1,
      NOW_MS, "slot_expired"},
-    {"a slot as old as retention is a row", NULL, 0, NOW_MS - RETENTION_DAYS * DAY_MS, NOW_MS,
-     NULL},
+    {"a slot as old as retention is a row", NULL, 0, NOW_MS - RETENTION_DAYS *DAY_MS, NOW_MS, NULL},
     {"a slot of now is a row", NULL, 0, NOW_MS, NOW_MS, NULL},
 };
 

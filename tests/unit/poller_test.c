@@ -307,7 +307,8 @@ static void test_stop_cuts_off_what_is_in_flight(void **state)
     (void)state;
     start(&s, 4, false, true);
     load(&s, before, 60, NULL);
-    while (event_of(&s, "/ok") == NULL && clock_mono_ns() < deadline_ns) {
+    while ((event_of(&s, "/ok") == NULL || poller_in_flight(s.poller) != 1) &&
+           clock_mono_ns() < deadline_ns) {
         turn(&s, true);
     }
     load(&s, after, 60, NULL); /* "/hold" is out of the set and in flight */

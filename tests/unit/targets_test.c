@@ -46,7 +46,7 @@ static const struct {
     {"duplicate_targets", "duplicate_targets.conf:2: duplicate setting name: keep one of the two"},
     {"duplicate_url", "duplicate_url.conf:3: the name https://example.com/ is taken by the site at "
                       "duplicate_url.conf:2, give one of them another"},
-    {"empty", "empty.conf: has no targets, want targets = ( { url = \"...\"; } );"},
+    {"empty", "empty.conf:1: has no targets, want targets = ( { url = \"...\"; } );"},
     {"header_line_end", "header_line_end.conf:1: headers: A has a control character in its value"},
     {"header_of_ours", "header_of_ours.conf:1: headers: Content-Length is made from the request "
                        "itself, leave it out"},
