@@ -148,6 +148,15 @@ int consume_watermarks(struct consume *c, const char *topic, int32_t partition, 
     return 0;
 }
 
+bool consume_is_member(struct consume *c)
+{
+    char *id = rd_kafka_memberid(c->consumer);
+    bool is_member = id != NULL && id[0] != '\0';
+
+    rd_kafka_mem_free(c->consumer, id);
+    return is_member;
+}
+
 int64_t consume_known_end(struct consume *c, const char *topic, int32_t partition)
 {
     int64_t low;

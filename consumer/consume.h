@@ -61,6 +61,8 @@ bool consume_next_change(struct consume *c, struct consume_change *change);
 /* First offset in the log and one past the last. ERR_RETRY when the broker does not say. */
 int consume_watermarks(struct consume *c, const char *topic, int32_t partition, int64_t *low,
                        int64_t *high, struct err *err) MUST_CHECK;
+/* Whether the group has us, be it without a partition. */
+bool consume_is_member(struct consume *c);
 /* One past the last offset as of the latest fetch, -1 when not known; asks nobody. */
 int64_t consume_known_end(struct consume *c, const char *topic, int32_t partition);
 

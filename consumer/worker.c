@@ -274,7 +274,7 @@ static bool filling_is_due(const struct worker *w, int64_t now_ns)
            (batch_is_full(b) || now_ns - b->opened_ns >= w->settings.batch_ms * NS_PER_MS);
 }
 
-static void measure_lag(struct worker *w, int64_t now_ns)
+static void look_at_group(struct worker *w, int64_t now_ns)
 {
     int64_t lag = 0;
 
@@ -282,6 +282,7 @@ static void measure_lag(struct worker *w, int64_t now_ns)
         return;
     }
     w->lag_ns = now_ns + LAG_INTERVAL_NS;
+    w->member = consume_is_member(w->consume);
     for (size_t i = 0; i < w->holding.count; i++) {
         const struct held *held = &w->holding.held[i];
         int64_t end =
@@ -325,7 +326,7 @@ int worker_turn(struct worker *w, struct err *err)
     if (!w->away && filling_is_due(w, now_ns) && worker_store_all(w, err) < 0) {
         return -1;
     }
-    measure_lag(w, now_ns);
+    look_at_group(w, now_ns);
     return 0;
 }
 
@@ -354,7 +355,7 @@ int worker_drain(struct worker *w, int64_t deadline_ns, struct err *err)
 
 bool worker_is_ready(const struct worker *w)
 {
-    return !w->away && store_is_connected(w->store);
+    return !w->away && w->member && holding_unclaimed(&w->holding) == 0;
 }
 
 /* --- Life and death --- */

@@ -45,7 +45,7 @@ int worker_turn(struct worker *w, struct err *err) MUST_CHECK;
  * it is read again by whoever gets the partitions. */
 int worker_drain(struct worker *w, int64_t deadline_ns, struct err *err) MUST_CHECK;
 
-/* In the group, connected, and not in an outage. */
+/* In the group, with what it gave us claimed (be it nothing), and not in an outage. */
 bool worker_is_ready(const struct worker *w);
 
 #endif

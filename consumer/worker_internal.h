@@ -29,7 +29,8 @@ struct worker {
     int64_t away_ns;   /* since */
     uint64_t failures; /* begun or gone on, ever: what a caller compares */
     int64_t retry_ns;  /* when to try again */
-    int64_t lag_ns;    /* when to look at the lag again */
+    bool member;       /* of the group, when we looked last */
+    int64_t lag_ns;    /* when to look at the group and the lag again */
     struct log_limit letters_limit, errors_limit;
     struct worker_metrics metrics;
 };

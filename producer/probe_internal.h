@@ -112,7 +112,9 @@ struct hop {
     int64_t began_ns;      /* handed to libcurl */
     int64_t socket_ns;     /* its socket was opened; 0: a connection was used again */
     int64_t tls_ns;        /* the TLS handshake began; 0: it did not */
+    int64_t ready_ns;      /* connected, TLS too: the request goes out; 0: not so far */
     int64_t first_byte_ns; /* the status line was there; 0: it was not */
+    int64_t ended_ns;      /* libcurl said that it is over */
     int open_errno;        /* of socket(2) */
     int64_t header_bytes;
     int64_t body_bytes;

@@ -3,14 +3,6 @@
 #include "common/clock.h"
 #include "producer/probe_internal.h"
 
-static int64_t info_us(const struct slot *slot, CURLINFO info)
-{
-    curl_off_t us = 0;
-
-    curl_easy_getinfo(slot->easy, info, &us);
-    return us;
-}
-
 static long info_long(const struct slot *slot, CURLINFO info)
 {
     long value = 0;
@@ -19,18 +11,11 @@ static long info_long(const struct slot *slot, CURLINFO info)
     return value;
 }
 
-/* libcurl took a connection that was there, and has sent the request on it. */
-static bool is_reused(const struct slot *slot)
-{
-    return slot->hop.socket_ns == 0 && info_us(slot, CURLINFO_PRETRANSFER_TIME_T) > 0;
-}
-
-/* libcurl 7.88 gives the time of TCP's connect only when TLS has ended well too; the handshake's
- * begin says it before. */
+/* For TLS the handshake begins when TCP is connected; without, the request goes out at once. A
+ * connection that is used again is there from the start. */
 bool transfer_is_connected(const struct slot *slot)
 {
-    return slot->hop.tls_ns != 0 || slot->hop.first_byte_ns != 0 ||
-           info_us(slot, CURLINFO_CONNECT_TIME_T) > 0 || is_reused(slot);
+    return slot->hop.tls_ns != 0 || slot->hop.ready_ns != 0;
 }
 
 enum check_phase transfer_phase(const struct slot *slot)
@@ -41,10 +26,7 @@ enum check_phase transfer_phase(const struct slot *slot)
     if (slot->hop.first_byte_ns != 0) {
         return PHASE_TRANSFER;
     }
-    if (slot->target.tls && slot->tls.version == NULL && !is_reused(slot)) {
-        return PHASE_TLS;
-    }
-    return PHASE_WAIT;
+    return slot->hop.ready_ns == 0 ? PHASE_TLS : PHASE_WAIT;
 }
 
 /* Those that lead to another URL by themselves (RFC 9110, 15.4): not 300, 304 and 305. */
@@ -65,40 +47,31 @@ bool transfer_is_redirect(const struct slot *slot)
     }
 }
 
-static void add_us(int64_t *sum_us, int64_t us)
+static void add_span(int64_t *sum_us, int64_t from_ns, int64_t to_ns)
 {
+    int64_t us = (to_ns - from_ns) / NS_PER_US;
+
     *sum_us = (*sum_us == EVENT_ABSENT ? 0 : *sum_us) + (us < 0 ? 0 : us);
 }
 
+/* All from our own stamps of one clock: libcurl's times begin elsewhere and tell of TCP's connect
+ * only when TLS has ended well too. */
 void transfer_add_timing(struct slot *slot, bool whole)
 {
     const struct hop *hop = &slot->hop;
-    bool reused = hop->socket_ns == 0;
-    int64_t origin_ns = reused ? hop->began_ns : hop->socket_ns;
-    int64_t ready_us = 0; /* from the origin until the request could be sent */
 
-    if (!reused && transfer_is_connected(slot)) {
-        int64_t connect_us = info_us(slot, CURLINFO_CONNECT_TIME_T);
-        int64_t tls_us = info_us(slot, CURLINFO_APPCONNECT_TIME_T) - connect_us;
-
-        if (connect_us == 0) {
-            connect_us = (hop->tls_ns - hop->socket_ns) / NS_PER_US;
-        }
-        add_us(&slot->timing.connect_us, connect_us + slot->failed_connects_us);
-        ready_us = connect_us;
-        if (slot->target.tls && tls_us > 0) {
-            add_us(&slot->timing.tls_us, tls_us);
-            ready_us += tls_us;
-        }
+    if (hop->socket_ns != 0 && transfer_is_connected(slot)) {
+        add_span(&slot->timing.connect_us, hop->socket_ns - slot->failed_connects_us * NS_PER_US,
+                 hop->tls_ns != 0 ? hop->tls_ns : hop->ready_ns);
     }
-    if (hop->first_byte_ns == 0) {
-        return;
+    if (hop->tls_ns != 0 && hop->ready_ns != 0) {
+        add_span(&slot->timing.tls_us, hop->tls_ns, hop->ready_ns);
     }
-    int64_t first_byte_us = (hop->first_byte_ns - origin_ns) / NS_PER_US;
-
-    add_us(&slot->timing.wait_us, first_byte_us - ready_us);
-    if (whole) {
-        add_us(&slot->timing.transfer_us, info_us(slot, CURLINFO_TOTAL_TIME_T) - first_byte_us);
+    if (hop->first_byte_ns != 0) {
+        add_span(&slot->timing.wait_us, hop->ready_ns, hop->first_byte_ns);
+    }
+    if (hop->first_byte_ns != 0 && whole) {
+        add_span(&slot->timing.transfer_us, hop->first_byte_ns, hop->ended_ns);
     }
 }
 
@@ -118,6 +91,7 @@ static const char *version_name(long version)
 
 void transfer_note(struct slot *slot)
 {
+    slot->hop.ended_ns = clock_mono_ns();
     slot->http_status = (int32_t)info_long(slot, CURLINFO_RESPONSE_CODE);
     slot->http_version =
         slot->http_status == 0 ? NULL : version_name(info_long(slot, CURLINFO_HTTP_VERSION));

@@ -27,6 +27,18 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_
     return fd;
 }
 
+static int on_ready(void *arg, char *unused, char *unused_too, int unused_port, int unused_port_too)
+{
+    struct slot *slot = arg;
+
+    (void)unused;
+    (void)unused_too;
+    (void)unused_port;
+    (void)unused_port_too;
+    slot->hop.ready_ns = clock_mono_ns();
+    return CURL_PREREQFUNC_OK;
+}
+
 static CURLcode on_ssl_ctx(CURL *unused, void *ssl_ctx, void *arg)
 {
     struct slot *slot = arg;
@@ -348,6 +360,8 @@ static bool set_callbacks(struct slot *slot)
 
     SET(CURLOPT_PRIVATE, slot);
     SET(CURLOPT_ERRORBUFFER, slot->hop.curl_text);
+    SET(CURLOPT_PREREQFUNCTION, on_ready);
+    SET(CURLOPT_PREREQDATA, slot);
     SET(CURLOPT_HEADERFUNCTION, on_header);
     SET(CURLOPT_HEADERDATA, slot);
     SET(CURLOPT_WRITEFUNCTION, on_body);
