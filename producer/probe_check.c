@@ -58,11 +58,9 @@ static void on_answer(void *context, const struct resolver_answer *answer)
 
     slot->request = NULL;
     alarm_clear(&slot->probe->alarms, &slot->alarm);
-    if (slot->looked_up) {
-        int64_t us = (clock_mono_ns() - slot->asked_ns) / NS_PER_US;
+    int64_t us = (clock_mono_ns() - slot->asked_ns) / NS_PER_US;
 
-        slot->timing.dns_us = (slot->timing.dns_us == EVENT_ABSENT ? 0 : slot->timing.dns_us) + us;
-    }
+    slot->timing.dns_us = (slot->timing.dns_us == EVENT_ABSENT ? 0 : slot->timing.dns_us) + us;
     if (answer->outcome != RESOLVER_FOUND || answer->count == 0) {
         fault_from_resolver(slot->target.host, answer, &slot->fault);
         check_end(slot);
@@ -70,13 +68,6 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     }
     addresses_take(slot, answer);
     transfer_begin(slot);
-}
-
-static bool is_numeric(const char *host)
-{
-    unsigned char bytes[sizeof(struct in6_addr)];
-
-    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
 static enum resolver_family family_of(enum site_ip_version version)
@@ -105,7 +96,6 @@ static void hop_begin(struct slot *slot)
     slot->failed_connects_us = 0;
     slot->remote_fault.type = ERROR_NONE;
     slot->asked_ns = clock_mono_ns();
-    slot->looked_up = !is_numeric(host);
 
     struct resolver_request *request = resolver_ask(
         slot->probe->resolver, host, given ? RESOLVER_ANY : family_of(site->ip_version),

@@ -144,7 +144,6 @@ struct slot {
 
     struct resolver_request *request;
     int64_t asked_ns;
-    bool looked_up; /* the host is a name, so its lookup is measured */
     char addresses[PROBE_ADDRESSES_MAX][INET6_ADDRSTRLEN];
     size_t address_count, address_at;
     int64_t failed_connects_us; /* spent on the addresses before this one */

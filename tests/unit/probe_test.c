@@ -316,7 +316,7 @@ static void connections_that_fail_are_told_apart(void **state)
         fails_as(&stand, &site, rows[i].error, rows[i].phase, rows[i].message);
         assert_null(stand.seen.result.peer);
         assert_int_equal(stand.seen.result.timing.connect_us, EVENT_ABSENT);
-        assert_int_equal(stand.seen.result.timing.dns_us == EVENT_ABSENT, i == 0);
+        assert_true(stand.seen.result.timing.dns_us >= 0);
         assert_int_equal(stand.seen.result.body_bytes, 0);
     }
     stand_close(&stand);
@@ -660,7 +660,7 @@ static void responses_are_measured(void **state)
         assert_string_equal(r->peer, "127.0.0.1");
         assert_null(r->tls_version);
         assert_int_equal(r->cert_not_after_s, EVENT_ABSENT);
-        assert_int_equal(r->timing.dns_us, EVENT_ABSENT);
+        assert_true(r->timing.dns_us >= 0); /* next to nothing: no name to look up */
         assert_true(r->timing.connect_us > 0);
         assert_int_equal(r->timing.tls_us, EVENT_ABSENT);
         assert_true(r->timing.wait_us > 0);
@@ -794,7 +794,7 @@ static void the_site_says_where_its_name_leads(void **state)
     const struct probe_result *r = succeeds(&stand, &site);
 
     assert_string_equal(r->peer, "127.0.0.1");
-    assert_int_equal(r->timing.dns_us, EVENT_ABSENT);
+    assert_true(r->timing.dns_us >= 0); /* next to nothing: no name to look up */
     assert_true(request_has(&here, "Host: silent.test:"));
 
     print_message("  but not where another name does\n");
