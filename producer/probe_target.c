@@ -59,22 +59,44 @@ static bool is_ascii(const char *text)
     return *text == '\0';
 }
 
-static int parts_read(CURLU *handle, struct target *target, struct err *err)
+/*
+ * The URL without what is not ours to follow or show: whom a Location logs in as, and the fragment.
+ * It is read again as it was written: an escape in the host becomes a letter by the first reading,
+ * and "7%33" is an address by the second. What libcurl will connect to is what we resolve and
+ * judge.
+ */
+static int url_settle(CURLU *handle, struct target *target, struct err *err)
 {
-    if (scheme_read(handle, &target->tls, err) < 0) {
-        return -1;
-    }
-    /* Whom a Location logs in as is not ours to follow, and must not be shown. */
     curl_url_set(handle, CURLUPART_USER, NULL, 0);
     curl_url_set(handle, CURLUPART_PASSWORD, NULL, 0);
     curl_url_set(handle, CURLUPART_OPTIONS, NULL, 0);
     curl_url_set(handle, CURLUPART_FRAGMENT, NULL, 0);
+
+    char *once = part_get(handle, CURLUPART_URL, CURLU_NO_DEFAULT_PORT, err);
+
+    if (once == NULL) {
+        return -1;
+    }
+    CURLUcode code = curl_url_set(handle, CURLUPART_URL, once, 0);
+
+    free(once);
+    if (code != CURLUE_OK) {
+        return err_set(err, ERR_INVALID, "%s", curl_url_strerror(code));
+    }
     target->url = part_get(handle, CURLUPART_URL, CURLU_NO_DEFAULT_PORT, err);
+    return target->url == NULL ? -1 : 0;
+}
+
+static int parts_read(CURLU *handle, struct target *target, struct err *err)
+{
+    if (scheme_read(handle, &target->tls, err) < 0 || url_settle(handle, target, err) < 0) {
+        return -1;
+    }
     target->host = part_get(handle, CURLUPART_HOST, 0, err);
 
     char *port = part_get(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT, err);
 
-    if (target->url == NULL || target->host == NULL || port == NULL) {
+    if (target->host == NULL || port == NULL) {
         free(port);
         return -1;
     }

@@ -27,6 +27,8 @@ static void locations_are_resolved(void **state)
         {"a host is needed", "http://a.test/", "http://:80/", NULL, NULL, 0, false},
         {"a control character is refused", "http://a.test/", "http://b.test/\x01", NULL, NULL, 0,
          false},
+        {"an escape that makes the host an address makes it one here too", "https://a.test/",
+         "//7%33/x", "https://0.0.0.73/x", "0.0.0.73", 443, true},
         {"user and password are dropped", "http://a.test/", "http://u:secret@b.test/x",
          "http://b.test/x", "b.test", 80, false},
         {"also those without a scheme", "https://a.test/", "//u:secret@b.test/x",
