@@ -27,6 +27,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_
     return fd;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's. */
 static int on_ready(void *arg, char *unused, char *unused_too, int unused_port, int unused_port_too)
 {
     struct slot *slot = arg;
