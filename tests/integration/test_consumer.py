@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import pathlib
+import signal
 
 import pytest
 
@@ -191,6 +192,48 @@ def test_a_second_consumer_takes_its_share_and_hands_it_back(pipeline):
     assert pipeline.count() == 1200
     assert sitewatch.metric_sum(first.metrics(), "sitewatch_duplicates_total") == 0
     first.terminate()
+
+
+def test_a_consumer_that_slept_past_its_session_stores_nothing_twice(pipeline):
+    session = {"KAFKA_PROPERTIES": "session.timeout.ms=6000"}
+    sleeper = pipeline.consumer(**session).wait_until_ready()
+    pipeline.kafka.produce(pipeline.success, [
+        {"value": numbered(f"one{i}", i % 50), "key": f"k{i}"} for i in range(400)])
+    pipeline.wait_until_stored()
+    sleeper.signal(signal.SIGSTOP)
+    pipeline.kafka.produce(pipeline.success, [
+        {"value": numbered(f"two{i}", i % 50), "key": f"k{i}"} for i in range(400)])
+    other = pipeline.consumer(**session).wait_until_ready(60)
+    pipeline.wait_until_stored()
+    sleeper.signal(signal.SIGCONT)
+    sleeper.wait_for_line('msg="partition lost"|msg="claim lost')
+    pipeline.kafka.produce(pipeline.success, [
+        {"value": numbered(f"three{i}", i % 50), "key": f"k{i}"} for i in range(400)])
+    pipeline.wait_until_stored()
+    assert pipeline.count() == 1200
+    for consumer in (sleeper, other):
+        assert sitewatch.metric_sum(consumer.metrics(), "sitewatch_duplicates_total") == 0
+        consumer.terminate()
+
+
+def test_an_offset_outside_the_log_is_said_and_reading_goes_on(pipeline):
+    def produce(name, count):
+        pipeline.kafka.produce(pipeline.success, [
+            {"value": numbered(f"{name}{i}", i % 50), "partition": 0} for i in range(count)])
+
+    produce("one", 100)
+    first = pipeline.consumer().wait_until_ready()
+    pipeline.wait_until_stored()
+    first.terminate()
+    produce("two", 50)
+    pipeline.kafka.delete_records(pipeline.success, 0, 130)
+    second = pipeline.consumer().wait_until_ready()
+    line = second.wait_for_line("stored offset is outside the log")
+    assert "stored=100" in line and "low=130" in line and "skipped=30" in line, line
+    pipeline.wait_until_stored()
+    assert pipeline.count() == 120
+    assert sitewatch.metric_sum(second.metrics(), "sitewatch_offsets_skipped_total") == 30
+    second.terminate()
 
 
 def test_a_postgres_that_starts_later_is_waited_for(pipeline):

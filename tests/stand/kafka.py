@@ -1,5 +1,6 @@
 """A Kafka of one node, from Apache's own jars, in a temporary directory and on free ports."""
 
+import json
 import os
 import pathlib
 import signal
@@ -134,6 +135,17 @@ class Kafka:
     def delete_topics(self, *names):
         for future in self.admin.delete_topics(list(names)).values():
             future.result(30)
+
+    def delete_records(self, topic, partition, before):
+        """The log of the partition begins at offset `before` from now on."""
+        spec = pathlib.Path(self.directory.name) / "delete-records.json"
+        spec.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": topic, "partition": partition, "offset": before}]}), encoding="utf-8")
+        done = subprocess.run(
+            self._java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server",
+                       self.bootstrap, "--offset-json-file", str(spec)),
+            capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def produce(self, topic, messages):
         """messages: dicts of value, and key, headers, partition. All are stored on return."""
