@@ -160,7 +160,7 @@ show-coverage:
 	    --filter consumer/ --html-details build-coverage/html/index.html --txt - \
 	    --fail-under-line 95 build-coverage
 
-bench: all stand ## checks a second and CPU a check of the whole pipeline on this machine
+bench: all stand ## what a check and a row cost, beside peers in the same run
 	$(PYTHON) -B bench/run
 
 # ---- lint: each lint-* is one check of its own ----
