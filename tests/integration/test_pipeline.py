@@ -113,9 +113,9 @@ def failing_sites(sited, certs):
 def test_each_failing_site_arrives_in_the_failure_topic_with_its_own_error(pipeline, sited, certs):
     cases, to_close = failing_sites(sited, certs)
     text = "targets = (" + ",\n".join(
-        f'{{ name = "{name}"; seconds = 2; {options} }}' for name, (options, _) in cases.items()) + ");"
+        f'{{ name = "{name}"; seconds = 30; {options} }}' for name, (options, _) in cases.items()) + ");"
     pipeline.consumer().wait_until_ready()
-    producer = pipeline.producer("--targets-file", pipeline.targets_file(text))
+    producer = pipeline.producer("--targets-file", pipeline.targets_file(text), "--check-on-start")
     process.wait_for(lambda: pipeline.count("websites") >= len(cases), "a row of each", 40)
     producer.terminate()
     pipeline.wait_until_stored()
@@ -160,9 +160,9 @@ def test_sites_that_behave_oddly_but_well_are_up(pipeline, sited, certs):
     }
     degraded = {"slow", "certificate ends"}
     text = "targets = (" + ",\n".join(
-        f'{{ name = "{name}"; seconds = 2; {options} }}' for name, options in cases.items()) + ");"
+        f'{{ name = "{name}"; seconds = 30; {options} }}' for name, options in cases.items()) + ");"
     pipeline.consumer().wait_until_ready()
-    producer = pipeline.producer("--targets-file", pipeline.targets_file(text))
+    producer = pipeline.producer("--targets-file", pipeline.targets_file(text), "--check-on-start")
     process.wait_for(lambda: pipeline.count("websites") >= len(cases), "a row of each", 40)
     producer.terminate()
     pipeline.wait_until_stored()
