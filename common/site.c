@@ -22,6 +22,7 @@ void site_init(struct site *site)
         .status = {.count = 1, .ranges = {{200, 399}}},
         .follow_redirects = true,
         .verify_tls = true,
+        .allow_private = true,
         .enabled = true,
     };
 }

@@ -68,6 +68,7 @@ struct site {
     bool follow_redirects;
     bool verify_tls;
     bool reuse_connection;
+    bool allow_private;
     bool enabled;
 };
 

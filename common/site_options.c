@@ -172,6 +172,11 @@ static const struct site_option options[] = {
      FIELD(resolve_to),
      .max = 64,
      .check = site_check_address},
+    {{"allow_private", "bool", "true",
+      "false: the site may not lead to an address that is not public, such as 127.0.0.1 or "
+      "10.1.2.3"},
+     .kind = OPTION_BOOL,
+     FIELD(allow_private)},
     {{"reuse_connection", "bool", "false",
       "keep the connection for the next check; DNS, connect and TLS are then not measured"},
      .kind = OPTION_BOOL,

@@ -140,10 +140,11 @@ static void address_next(struct slot *slot)
     transfer_begin(slot);
 }
 
+/* A name that also leads where it must not is not looked at further. */
 static bool may_try_next(const struct slot *slot)
 {
-    return slot->fault.phase == PHASE_CONNECT && slot->address_at + 1 < slot->address_count &&
-           clock_mono_ns() < slot->deadline_ns;
+    return slot->fault.phase == PHASE_CONNECT && slot->hop.blocked == NULL &&
+           slot->address_at + 1 < slot->address_count && clock_mono_ns() < slot->deadline_ns;
 }
 
 static void hop_failed(struct slot *slot, CURLcode code)
@@ -161,6 +162,7 @@ static void hop_failed(struct slot *slot, CURLcode code)
         .body_over = slot->hop.body_over,
         .headers_over = slot->hop.headers_over,
         .tls_refused = slot->hop.tls_refused,
+        .blocked = slot->hop.blocked,
         .address = slot->addresses[slot->address_at],
         .port = slot->target.port,
         .timeout_ms = slot->site->timeout_ms,

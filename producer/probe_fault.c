@@ -172,7 +172,11 @@ static void other_fault(const struct fault_facts *facts, struct fault *fault)
 void fault_from_curl(const struct fault_facts *facts, struct fault *fault)
 {
     assert(facts->code != CURLE_OK);
-    if (facts->body_over) {
+    if (facts->blocked != NULL) {
+        fault_set(fault, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT,
+                  "%s port %u is %s, and allow_private is false", facts->address,
+                  (unsigned)facts->port, facts->blocked);
+    } else if (facts->body_over) {
         fault_set(fault, ERROR_BODY_TOO_LARGE, PHASE_TRANSFER, "the body is longer than %lld bytes",
                   (long long)facts->body_bytes_max);
     } else if (facts->headers_over) {

@@ -69,6 +69,7 @@ struct fault_facts {
     const struct tls_check *tls;
     bool body_over, headers_over; /* we ended it for that reason */
     bool tls_refused;             /* its SSL_CTX could not be prepared: tls->message says why */
+    const char *blocked;          /* what the address is that may not be connected to, or NULL */
     const char *address;          /* numeric */
     uint16_t port;
     int32_t timeout_ms;
@@ -116,6 +117,7 @@ struct hop {
     int64_t first_byte_ns; /* the status line was there; 0: it was not */
     int64_t ended_ns;      /* libcurl said that it is over */
     int open_errno;        /* of socket(2) */
+    const char *blocked;   /* why the guard let it not be connected to; NULL: it did */
     int64_t header_bytes;
     int64_t body_bytes;
     char *location; /* of this response; NULL: none */

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -8,17 +9,41 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "producer/guard.h"
 #include "producer/probe_internal.h"
 
 /* --- What libcurl tells us. These callbacks note it down and change nothing. --- */
 
+static bool guard_refuses(struct slot *slot, const struct sockaddr *address)
+{
+    slot->hop.blocked = slot->site->allow_private ? NULL : guard_reason(address);
+    return slot->hop.blocked != NULL;
+}
+
+/* A connection that is used again may have been made for a site that allows more. */
+static bool guard_refuses_reused(struct slot *slot, const char *address)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+
+    if (inet_pton(AF_INET, address, &four.sin_addr) == 1) {
+        return guard_refuses(slot, (const struct sockaddr *)&four);
+    }
+    inet_pton(AF_INET6, address, &six.sin6_addr);
+    return guard_refuses(slot, (const struct sockaddr *)&six);
+}
+
 static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_sockaddr *address)
 {
     struct slot *slot = arg;
+
+    (void)unused;
+    if (guard_refuses(slot, &address->addr)) {
+        return CURL_SOCKET_BAD;
+    }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
                     address->protocol);
 
-    (void)unused;
     if (fd < 0) {
         slot->hop.open_errno = errno; /* libcurl does not tell */
         return CURL_SOCKET_BAD;
@@ -28,14 +53,17 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's. */
-static int on_ready(void *arg, char *unused, char *unused_too, int unused_port, int unused_port_too)
+static int on_ready(void *arg, char *address, char *unused_too, int unused_port,
+                    int unused_port_too)
 {
     struct slot *slot = arg;
 
-    (void)unused;
     (void)unused_too;
     (void)unused_port;
     (void)unused_port_too;
+    if (slot->hop.socket_ns == 0 && guard_refuses_reused(slot, address)) {
+        return CURL_PREREQFUNC_ABORT;
+    }
     slot->hop.ready_ns = clock_mono_ns();
     return CURL_PREREQFUNC_OK;
 }

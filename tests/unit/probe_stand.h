@@ -2,7 +2,8 @@
  * probe_stand - a probe in a loop for tests, with a resolver that answers as it is told, and the
  * result of the last check.
  *
- * It defines the functions of producer/resolver, so no test that includes it links the real one.
+ * It defines the functions of producer/resolver and producer/guard, so no test that includes it
+ * links the real ones.
  */
 #ifndef TESTS_UNIT_PROBE_STAND_H
 #define TESTS_UNIT_PROBE_STAND_H
@@ -14,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "producer/guard.h"
 #include "producer/probe.h"
 
 #define STAND_SECONDS_MAX 10
@@ -50,6 +52,7 @@ static const struct stand_name stand_names[] = {
      false,
      false,
      {"127.0.0.9", "127.0.0.8", "127.0.0.7", "127.0.0.6", "127.0.0.1"}},
+    {"mixed.test", RESOLVER_FOUND, false, false, {"127.0.0.1", "127.0.0.2"}},
     {"missing.test", RESOLVER_NOT_FOUND, false, false, {NULL}},
     {"missing-later.test", RESOLVER_NOT_FOUND, true, false, {NULL}},
     {"nothing.test", RESOLVER_FOUND, false, false, {NULL}},
@@ -157,6 +160,17 @@ static inline void stand_answer_waiting(struct resolver *r)
         stand_answer(request->name, request->on_answer, request->context);
         free(request);
     }
+}
+
+/* --- Addresses: 127.0.0.2 stands for a public one --- */
+
+const char *guard_reason(const struct sockaddr *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)address;
+
+    return address->sa_family == AF_INET && four->sin_addr.s_addr == htonl(0x7f000002)
+               ? NULL
+               : "loopback in the stand";
 }
 
 /* --- The stand --- */

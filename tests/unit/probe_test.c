@@ -121,6 +121,7 @@ static int servers_start(void **state)
     odd_start(&secure, "127.0.0.1", 0);
     odd_start(&secure_wrong, "127.0.0.1", 0);
     snprintf(here.peer, sizeof(here.peer), "127.0.0.2:%d", there.port);
+    snprintf(there.peer, sizeof(there.peer), "127.0.0.1:%d", here.port);
     mute_fd = odd_listen("127.0.0.1", 0, 64, &mute_port);
     swallow();
     return 0;
@@ -161,6 +162,7 @@ static struct site site_of(char url[256], const char *scheme, const char *host, 
         .ca_file = ca_file,
         .follow_redirects = true,
         .verify_tls = true,
+        .allow_private = true,
     };
 }
 
@@ -921,6 +923,53 @@ static void connections_are_used_again_when_wanted(void **state)
     stand_close(&stand);
 }
 
+static void addresses_that_are_not_public_are_refused(void **state)
+{
+    static const char blocked[] = "is loopback in the stand, and allow_private is false";
+    struct stand stand;
+    char url[256];
+    struct site site = site_of(url, "http", "one.test", here.port, "/ok");
+    int before = here.connections;
+
+    (void)state;
+    stand_open(&stand, 1);
+    site.allow_private = false;
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, blocked);
+    assert_null(stand.seen.result.peer);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/ok", here.port);
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, blocked);
+
+    print_message("  the address that the site gives itself\n");
+    snprintf(url, sizeof(url), "http://other.test:%d/ok", here.port);
+    site.resolve_to = (char *)(uintptr_t) "127.0.0.1";
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, "127.0.0.1 port");
+    site.resolve_to = NULL;
+
+    print_message("  the next address of a name is not tried\n");
+    snprintf(url, sizeof(url), "http://mixed.test:%d/ok", there.port);
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, "127.0.0.1 port");
+
+    print_message("  a redirect from a public name\n");
+    snprintf(url, sizeof(url), "http://other.test:%d/to-peer", there.port);
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, blocked);
+    assert_int_equal(stand.seen.result.redirects, 1);
+    assert_int_equal(here.connections, before); /* nobody was there */
+
+    print_message("  a connection that another site made\n");
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/keep", here.port);
+    site.reuse_connection = true;
+    site.allow_private = true;
+    succeeds(&stand, &site);
+    site.allow_private = false;
+    fails_as(&stand, &site, ERROR_BLOCKED_ADDRESS, PHASE_CONNECT, blocked);
+    assert_int_equal(here.connections, before + 1);
+
+    print_message("  a public one is not\n");
+    snprintf(url, sizeof(url), "http://other.test:%d/ok", there.port);
+    assert_int_equal(succeeds(&stand, &site)->http_status, 200);
+    stand_close(&stand);
+}
+
 static void methods_are_sent(void **state)
 {
     static const struct {
@@ -1092,6 +1141,7 @@ int main(void)
         cmocka_unit_test(tls_is_measured),
         cmocka_unit_test(a_certificate_of_ours_is_shown_at_home),
         cmocka_unit_test(connections_are_used_again_when_wanted),
+        cmocka_unit_test(addresses_that_are_not_public_are_refused),
         cmocka_unit_test(methods_are_sent),
         cmocka_unit_test(many_checks_run_at_a_time),
         cmocka_unit_test(the_next_check_starts_from_within_the_last),

@@ -575,6 +575,7 @@ static const struct {
     {"bearer_token", T("hunter2")},
     {"bearer_token_file", T(READABLE)},
     {"resolve_to", T("192.0.2.1")},
+    {"allow_private", B(false)},
     {"reuse_connection", B(true)},
     {"enabled", B(false)},
     {"tags", L("t", "u")},
@@ -677,7 +678,8 @@ static void config_names_what_differs(void **state)
         "\"ip_version\":\"4\",\"http_version\":\"2\",\"verify_tls\":false,"
         "\"ca_file\":\"" READABLE "\",\"cert_file\":\"" READABLE "\",\"key_file\":\"" READABLE
         "\",\"min_tls\":\"1.3\",\"cert_days\":14,\"username\":\"u\",\"resolve_to\":\"192.0.2.1\","
-        "\"reuse_connection\":true,\"enabled\":false,\"tags\":[\"t\",\"u\"]}");
+        "\"allow_private\":false,\"reuse_connection\":true,\"enabled\":false,\"tags\":[\"t\",\"u\"]"
+        "}");
     free(json);
     site_free(&site);
 }
