@@ -210,6 +210,9 @@ static int finish_request(const struct site *site, struct err *err)
         (strcmp(site->method, "GET") == 0 || strcmp(site->method, "HEAD") == 0)) {
         return err_set(err, ERR_INVALID, "body: not with method %s, use POST or PUT", site->method);
     }
+    if (site->json_value != NULL && site->json_path == NULL) {
+        return err_set(err, ERR_INVALID, "json_value: needs json_path");
+    }
     if (site->resolve_to != NULL && site->ip_version != SITE_IP_ANY &&
         ip6 != (site->ip_version == SITE_IP_6)) {
         return err_set(err, ERR_INVALID, "resolve_to: %s is not of ip_version %s", site->resolve_to,

@@ -19,6 +19,7 @@
 #define SITE_HEADER_BYTES_MAX 4096
 #define SITE_BODY_BYTES_MAX 65536 /* of the request */
 #define SITE_STATUS_RANGES_MAX 16
+#define SITE_JSON_VALUE_BYTES_MAX 4096
 #define SITE_TAGS_MAX 16
 #define SITE_TAG_BYTES_MAX 64
 #define SITE_SECONDS_MAX 86400
@@ -55,6 +56,9 @@ struct site {
     struct status_set status;
     char *pattern;        /* NULL: none; known to compile */
     char *pattern_absent; /* likewise */
+    char *header_pattern; /* likewise */
+    char *json_path;      /* NULL: none; known to parse */
+    char *json_value;     /* NULL: whatever is there; only with json_path */
     char *method;         /* NULL: GET, or POST when there is a body */
     site_strings headers; /* each "Name: value", checked (no CR, LF, NUL) */
     char *body;

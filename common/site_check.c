@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/jsonpath.h"
 #include "common/mem.h"
 #include "common/pattern.h"
 #include "common/site_private.h"
@@ -63,6 +64,17 @@ int site_check_url(const char *text, struct err *err)
 int site_check_pattern(const char *text, struct err *err)
 {
     return pattern_check(text, err) < 0 ? without_prefix(err, "pattern: ") : 0;
+}
+
+int site_check_json_path(const char *text, struct err *err)
+{
+    struct jsonpath path;
+
+    if (jsonpath_parse(text, &path, err) < 0) {
+        return -1;
+    }
+    jsonpath_free(&path);
+    return 0;
 }
 
 int site_check_method(const char *text, struct err *err)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/jsonpath.h"
 #include "common/mem.h"
 #include "common/pattern.h"
 #include "common/site_private.h"
@@ -55,6 +56,24 @@ static const struct site_option options[] = {
      FIELD(pattern_absent),
      .max = PATTERN_BYTES_MAX,
      .check = site_check_pattern},
+    {{"header_pattern", "text", "none",
+      "a regular expression that the lines of the response's headers must match"},
+     .kind = OPTION_TEXT,
+     FIELD(header_pattern),
+     .max = PATTERN_BYTES_MAX,
+     .check = site_check_pattern},
+    {{"json_path", "text", "none",
+      "the body must be JSON and hold a value there, such as $.a.b[0] or $[\"quoted name\"]"},
+     .kind = OPTION_TEXT,
+     FIELD(json_path),
+     .max = JSONPATH_BYTES_MAX,
+     .check = site_check_json_path},
+    {{"json_value", "text", "none",
+      "what the value at json_path must be, up to 4096 bytes: a text, or a number, true, false or "
+      "null as it stands in the body"},
+     .kind = OPTION_TEXT,
+     FIELD(json_value),
+     .max = SITE_JSON_VALUE_BYTES_MAX},
     {{"method", "text", "GET, or POST when there is a body", "the request's method, in capitals"},
      .kind = OPTION_TEXT,
      FIELD(method),

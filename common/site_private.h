@@ -52,6 +52,7 @@ static inline const void *site_field_const(const struct site *site,
 int site_check_name(const char *text, struct err *err) MUST_CHECK;
 int site_check_url(const char *text, struct err *err) MUST_CHECK;
 int site_check_pattern(const char *text, struct err *err) MUST_CHECK;
+int site_check_json_path(const char *text, struct err *err) MUST_CHECK;
 int site_check_method(const char *text, struct err *err) MUST_CHECK;
 int site_check_header(const char *text, struct err *err) MUST_CHECK;
 int site_check_readable(const char *text, struct err *err) MUST_CHECK;

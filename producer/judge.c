@@ -5,6 +5,7 @@
 #include "common/clock.h"
 
 #define SECONDS_PER_DAY INT64_C(86400)
+#define JSON_SHOWN_MAX 72 /* bytes of a path, a value or what it should be, in a message */
 
 /* "200-299,301", as it is written in the site. */
 static void status_set_text(const struct status_set *set, char *out, size_t size)
@@ -90,6 +91,74 @@ static void judge_absent(struct pattern *pattern, const struct probe_result *res
     }
 }
 
+static void judge_header(struct pattern *pattern, const struct probe_result *result,
+                         struct verdict *verdict)
+{
+    switch (pattern_search(pattern, result->headers, result->headers_len, NULL)) {
+    case PATTERN_MATCHED:
+        return;
+    case PATTERN_LIMIT:
+        find_down(verdict, ERROR_PATTERN_LIMIT);
+        snprintf(verdict->message, sizeof(verdict->message),
+                 "header_pattern took too many steps on these headers");
+        return;
+    case PATTERN_ABSENT:
+        find_down(verdict, ERROR_HEADER);
+        snprintf(verdict->message, sizeof(verdict->message),
+                 "header_pattern was not found in the headers of %zu bytes", result->headers_len);
+    }
+}
+
+static void describe_missing(const struct jsonpath *path, size_t steps, struct verdict *verdict)
+{
+    struct jsonpath next = {.count = 1, .steps = {path->steps[steps]}};
+    char there[JSON_SHOWN_MAX], lacking[JSON_SHOWN_MAX];
+
+    jsonpath_text(path, steps, there, sizeof(there));
+    jsonpath_text(&next, 1, lacking, sizeof(lacking));
+    snprintf(verdict->message, sizeof(verdict->message), "%s has no %s", there, lacking + 1);
+}
+
+static void describe_other(const struct jsonpath *path, const struct jsonpath_match *match,
+                           const char *wanted, struct verdict *verdict)
+{
+    char there[JSON_SHOWN_MAX];
+    int shown = match->len < JSON_SHOWN_MAX ? (int)match->len : JSON_SHOWN_MAX;
+
+    jsonpath_text(path, path->count, there, sizeof(there));
+    snprintf(verdict->message, sizeof(verdict->message), "%s is %.*s%s, not %.*s", there, shown,
+             match->text, (size_t)shown < match->len ? "..." : "", JSON_SHOWN_MAX, wanted);
+}
+
+static void judge_json(const struct site *site, const struct jsonpath *path,
+                       const struct probe_result *result, struct verdict *verdict)
+{
+    const char *body = result->body == NULL ? "" : result->body;
+    struct jsonpath_match match;
+
+    jsonpath_find(path, body, result->body == NULL ? 0 : result->body_len, &match);
+    if (match.outcome == JSONPATH_FOUND &&
+        (site->json_value == NULL || jsonpath_value_is(&match, site->json_value))) {
+        return;
+    }
+    find_down(verdict, ERROR_JSON);
+    switch (match.outcome) {
+    case JSONPATH_FOUND:
+        describe_other(path, &match, site->json_value, verdict);
+        return;
+    case JSONPATH_MISSING:
+        describe_missing(path, match.steps, verdict);
+        return;
+    case JSONPATH_NOT_JSON:
+        snprintf(verdict->message, sizeof(verdict->message), "not JSON at offset %zu",
+                 match.offset);
+        return;
+    case JSONPATH_TOO_DEEP:
+        snprintf(verdict->message, sizeof(verdict->message), "JSON more than %d deep at offset %zu",
+                 JSONPATH_DEPTH_MAX, match.offset);
+    }
+}
+
 static void judge_time(const struct site *site, const struct probe_result *result,
                        struct verdict *verdict)
 {
@@ -124,6 +193,11 @@ static void judge_certificate(const struct site *site, const struct probe_result
     }
 }
 
+bool judge_wants_body(const struct judge_patterns *patterns)
+{
+    return patterns->present != NULL || patterns->absent != NULL || patterns->json != NULL;
+}
+
 void judge(const struct site *site, const struct judge_patterns *patterns,
            const struct probe_result *result, int64_t real_now_s, struct verdict *verdict)
 {
@@ -137,11 +211,17 @@ void judge(const struct site *site, const struct judge_patterns *patterns,
         return;
     }
     judge_status(site, result, verdict);
+    if (patterns->header != NULL && verdict->error == ERROR_NONE) {
+        judge_header(patterns->header, result, verdict);
+    }
     if (patterns->present != NULL) {
         judge_present(patterns->present, result, verdict);
     }
     if (patterns->absent != NULL && verdict->error == ERROR_NONE) {
         judge_absent(patterns->absent, result, verdict);
+    }
+    if (patterns->json != NULL && verdict->error == ERROR_NONE) {
+        judge_json(site, patterns->json, result, verdict);
     }
     if (verdict->error == ERROR_NONE) {
         judge_time(site, result, verdict);

@@ -1,8 +1,8 @@
 /*
  * judge - from what was measured to a verdict: up, degraded, down or unknown, and why.
  *
- * Pure: no I/O, no clock. The order is fixed: a failed transfer, the status code, the pattern,
- * then what only degrades. The first that speaks decides.
+ * Pure: no I/O, no clock. The order is fixed: a failed transfer, the status code, the headers, the
+ * patterns, the JSON, then what only degrades. The first that speaks decides.
  */
 #ifndef PRODUCER_JUDGE_H
 #define PRODUCER_JUDGE_H
@@ -11,14 +11,17 @@
 #include <stdint.h>
 
 #include "common/event.h"
+#include "common/jsonpath.h"
 #include "common/pattern.h"
 #include "common/site.h"
 #include "producer/probe.h"
 
-/* The compiled patterns of a site; either may be NULL. */
+/* What of a site is compiled; each may be NULL. */
 struct judge_patterns {
     struct pattern *present;
     struct pattern *absent;
+    struct pattern *header;
+    struct jsonpath *json;
 };
 
 struct verdict {
@@ -30,6 +33,9 @@ struct verdict {
     bool pattern_matched;
     struct answers answers; /* owned; freed by verdict_free */
 };
+
+/* Whether the body is looked at at all. */
+bool judge_wants_body(const struct judge_patterns *patterns);
 
 /* real_now_s: Unix time, for the certificate's days left. */
 void judge(const struct site *site, const struct judge_patterns *patterns,

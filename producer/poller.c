@@ -166,8 +166,7 @@ static void start_check(struct poller *p, const struct schedule_turn *turn, int6
     };
     siteset_begin_check(member);
     metric_observe(p->metrics.lag, (double)turn->lag_us / (double)US_PER_SEC);
-    probe_start(p->probe, &member->site,
-                member->patterns.present != NULL || member->patterns.absent != NULL, check, now_ns);
+    probe_start(p->probe, &member->site, judge_wants_body(&member->patterns), check, now_ns);
 }
 
 static bool may_start_one(const struct poller *p)

@@ -237,6 +237,10 @@ static void result_fill(struct slot *slot, struct probe_result *result)
         .tls_version = slot->tls_version,
         .cert_not_after_s = slot->not_after_s,
     };
+    if (!failed && slot->site->header_pattern != NULL) {
+        result->headers = slot->hop.lines == NULL ? "" : slot->hop.lines;
+        result->headers_len = slot->hop.lines_len;
+    }
     if (!failed && slot->keep_body) {
         result->body = slot->hop.body_bytes == 0 ? "" : slot->body;
         result->body_len = (size_t)slot->hop.body_bytes;

@@ -37,7 +37,10 @@ struct probe_result {
     const char *http_version;  /* "1.0", "1.1", "2" or NULL */
     int32_t redirects;
     const char *final_url; /* NULL when there was no redirect; without user and password */
-    const char *body;      /* of the last hop; NULL unless the request asked for it */
+    const char *headers;   /* lines of the last hop, each ends with \n; NULL unless the site has a
+                            * header_pattern and a response came */
+    size_t headers_len;
+    const char *body; /* of the last hop; NULL unless the request asked for it */
     size_t body_len;
     int64_t body_bytes;         /* received, as sent over the wire */
     struct event_timing timing; /* summed over the hops; a phase never begun is EVENT_ABSENT;

@@ -121,6 +121,8 @@ struct hop {
     int64_t header_bytes;
     int64_t body_bytes;
     char *location; /* of this response; NULL: none */
+    char *lines;    /* its headers, when the site has a pattern for them */
+    size_t lines_len, lines_size;
     bool location_over;
     bool headers_ended, headers_over, body_over, tls_refused;
     char curl_text[CURL_ERROR_SIZE];

@@ -52,7 +52,7 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_
     return fd;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is libcurl's */
 static int on_ready(void *arg, char *address, char *unused_too, int unused_port,
                     int unused_port_too)
 {
@@ -111,10 +111,36 @@ static void note_location(struct hop *hop, const char *value, size_t len)
     }
 }
 
+/* Bounded by what header_bytes may be. */
+static void note_line(struct hop *hop, const char *line, size_t len)
+{
+    while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n')) {
+        len--;
+    }
+    if (hop->lines_len + len + 1 > hop->lines_size) {
+        hop->lines_size = 2 * (hop->lines_len + len + 1);
+        hop->lines = mem_resize(hop->lines, hop->lines_size, 1);
+    }
+    memcpy(hop->lines + hop->lines_len, line, len);
+    hop->lines[hop->lines_len + len] = '\n';
+    hop->lines_len += len + 1;
+}
+
+static void note_header(struct slot *slot, const char *line, size_t len)
+{
+    static const char name[] = "location:";
+
+    if (slot->site->header_pattern != NULL) {
+        note_line(&slot->hop, line, len);
+    }
+    if (len >= sizeof(name) - 1 && strncasecmp(line, name, sizeof(name) - 1) == 0) {
+        note_location(&slot->hop, line + sizeof(name) - 1, len - (sizeof(name) - 1));
+    }
+}
+
 /* One line at a time: status line, headers, an empty line; then again after a 100 or 103. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
-    static const char name[] = "location:";
     struct slot *slot = arg;
     struct hop *hop = &slot->hop;
     size_t len = size * count;
@@ -131,12 +157,12 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         free(hop->location);
         hop->location = NULL;
+        hop->lines_len = 0;
         hop->headers_ended = false;
     } else if (line[0] == '\r' || line[0] == '\n') {
         hop->headers_ended = true;
-    } else if (!hop->headers_ended && len >= sizeof(name) - 1 &&
-               strncasecmp(line, name, sizeof(name) - 1) == 0) {
-        note_location(hop, line + sizeof(name) - 1, len - (sizeof(name) - 1));
+    } else if (!hop->headers_ended) {
+        note_header(slot, line, len);
     }
     return len;
 }
@@ -426,7 +452,9 @@ void transfer_clear(struct slot *slot)
     curl_slist_free_all(slot->headers);
     curl_slist_free_all(slot->connect_to);
     free(slot->hop.location);
+    free(slot->hop.lines);
     slot->headers = NULL;
     slot->connect_to = NULL;
     slot->hop.location = NULL;
+    slot->hop.lines = NULL;
 }

@@ -19,6 +19,11 @@ static void member_free(struct member *m)
 {
     pattern_free(m->patterns.present);
     pattern_free(m->patterns.absent);
+    pattern_free(m->patterns.header);
+    if (m->patterns.json != NULL) {
+        jsonpath_free(m->patterns.json);
+        free(m->patterns.json);
+    }
     site_free(&m->site);
     free(m);
 }
@@ -60,6 +65,21 @@ static struct pattern *compile(const char *text)
     return p;
 }
 
+static struct jsonpath *parse_path(const char *text)
+{
+    struct err err;
+
+    if (text == NULL) {
+        return NULL;
+    }
+    struct jsonpath *path = mem_alloc(1, sizeof(*path));
+    int rc = jsonpath_parse(text, path, &err);
+
+    assert(rc == 0); /* site_set parsed it before */
+    (void)rc;
+    return path;
+}
+
 struct member *siteset_add(struct siteset *s, struct site *site)
 {
     struct member *m = mem_alloc(1, sizeof(*m));
@@ -69,6 +89,8 @@ struct member *siteset_add(struct siteset *s, struct site *site)
     *site = (struct site){0};
     m->patterns.present = compile(m->site.pattern);
     m->patterns.absent = compile(m->site.pattern_absent);
+    m->patterns.header = compile(m->site.header_pattern);
+    m->patterns.json = parse_path(m->site.json_path);
     HASH_ADD_KEYPTR(hh, s->by_name, m->site.name, strlen(m->site.name), m);
     return m;
 }

@@ -25,6 +25,7 @@ struct given {
     int64_t total_us;
     int64_t left_s; /* of the certificate; 0: none was shown */
     const char *present, *absent;
+    const char *headers, *header_pattern, *json_path, *json_value;
     int32_t slow_ms, cert_days;
 };
 
@@ -262,6 +263,153 @@ static const struct {
      NULL,
      false,
      false},
+    /* Headers and JSON */
+    {"headers that lack the pattern",
+     {.http_status = 200,
+      .body = "",
+      .headers = "Server: x\nContent-Type: text/html\n",
+      .header_pattern = "(?m)^Content-Type: text/plain$"},
+     CHECK_DOWN,
+     ERROR_HEADER,
+     "header_pattern was not found in the headers of 34 bytes",
+     NULL,
+     false,
+     false},
+    {"headers that have it",
+     {.http_status = 200,
+      .body = "",
+      .headers = "Server: x\nContent-Type: text/html\n",
+      .header_pattern = "(?im)^content-type: text/html$"},
+     CHECK_UP,
+     ERROR_NONE,
+     "",
+     NULL,
+     false,
+     false},
+    {"no headers",
+     {.http_status = 200, .body = "", .headers = "", .header_pattern = "."},
+     CHECK_DOWN,
+     ERROR_HEADER,
+     "header_pattern was not found in the headers of 0 bytes",
+     NULL,
+     false,
+     false},
+    {"headers on which the pattern runs away",
+     {.http_status = 200, .body = "", .headers = RUNAWAY_BODY, .header_pattern = RUNAWAY},
+     CHECK_DOWN,
+     ERROR_PATTERN_LIMIT,
+     "header_pattern took too many steps on these headers",
+     NULL,
+     false,
+     false},
+    {"the status decides over the headers",
+     {.http_status = 500, .headers = "", .header_pattern = "."},
+     CHECK_DOWN,
+     ERROR_STATUS,
+     "status 500 is not in 200-299,301",
+     NULL,
+     false,
+     false},
+    {"the headers decide over the pattern, whose answers are kept",
+     {.http_status = 200, .body = "v1", .headers = "", .header_pattern = ".", .present = "v."},
+     CHECK_DOWN,
+     ERROR_HEADER,
+     "header_pattern was not found in the headers of 0 bytes",
+     "[[\"v1\"]]",
+     true,
+     true},
+    {"a body that is not JSON",
+     {.http_status = 200, .body = "<html>", .json_path = "$.a"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "not JSON at offset 0",
+     NULL,
+     false,
+     false},
+    {"no body where JSON is wanted",
+     {.http_status = 200, .json_path = "$"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "not JSON at offset 0",
+     NULL,
+     false,
+     false},
+    {"a member that is missing",
+     {.http_status = 200, .body = "{\"a\":{\"b c\":[\"x\",1.0]}}", .json_path = "$.a['c d'][1]"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "$.a has no [\"c d\"]",
+     NULL,
+     false,
+     false},
+    {"an element that is missing",
+     {.http_status = 200, .body = "{\"a\":{\"b c\":[\"x\",1.0]}}", .json_path = "$.a['b c'][2].e"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "$.a[\"b c\"] has no [2]",
+     NULL,
+     false,
+     false},
+    {"a value that differs",
+     {.http_status = 200,
+      .body = "{\"a\":{\"b c\":[\"x\",1.0]}}",
+      .json_path = "$.a['b c'][0]",
+      .json_value = "y"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "$.a[\"b c\"][0] is \"x\", not y",
+     NULL,
+     false,
+     false},
+    {"a number written otherwise",
+     {.http_status = 200,
+      .body = "{\"a\":{\"b c\":[\"x\",1.0]}}",
+      .json_path = "$.a['b c'][1]",
+      .json_value = "1"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "$.a[\"b c\"][1] is 1.0, not 1",
+     NULL,
+     false,
+     false},
+    {"an object where a value is wanted",
+     {.http_status = 200,
+      .body = "{\"a\":{\"b c\":[\"x\",1.0]}}",
+      .json_path = "$.a",
+      .json_value = "{}"},
+     CHECK_DOWN,
+     ERROR_JSON,
+     "$.a is {\"b c\":[\"x\",1.0]}, not {}",
+     NULL,
+     false,
+     false},
+    {"any value will do",
+     {.http_status = 200, .body = "{\"a\":{\"b c\":[\"x\",1.0]}}", .json_path = "$.a"},
+     CHECK_UP,
+     ERROR_NONE,
+     "",
+     NULL,
+     false,
+     false},
+    {"the value wanted",
+     {.http_status = 200,
+      .body = "{\"a\":{\"b c\":[\"x\",1.0]}}",
+      .json_path = "$.a['b c'][0]",
+      .json_value = "x"},
+     CHECK_UP,
+     ERROR_NONE,
+     "",
+     NULL,
+     false,
+     false},
+    {"the pattern decides over JSON",
+     {.http_status = 200, .body = "x", .present = "y", .json_path = "$"},
+     CHECK_DOWN,
+     ERROR_PATTERN,
+     "the pattern was not found in the body of 1 bytes",
+     NULL,
+     true,
+     false},
     {"all is well", {.http_status = 301, .body = ""}, CHECK_UP, ERROR_NONE, "", NULL, false, false},
 };
 
@@ -274,6 +422,7 @@ static void verdicts(void **state)
             .status = {.count = 2, .ranges = {{200, 299}, {301, 301}}},
             .slow_ms = given->slow_ms,
             .cert_days = given->cert_days,
+            .json_value = (char *)(uintptr_t)given->json_value,
         };
         struct probe_result result = {
             .error = given->error,
@@ -282,10 +431,13 @@ static void verdicts(void **state)
             .http_status = given->http_status,
             .body = given->body,
             .body_len = given->body == NULL ? 0 : strlen(given->body),
+            .headers = given->headers,
+            .headers_len = given->headers == NULL ? 0 : strlen(given->headers),
             .timing = {.total_us = given->total_us},
             .cert_not_after_s = given->left_s == 0 ? EVENT_ABSENT : NOW_S + given->left_s,
         };
         struct judge_patterns patterns = {0};
+        struct jsonpath path = {0};
         struct verdict verdict;
         struct err err;
 
@@ -298,6 +450,17 @@ static void verdicts(void **state)
             patterns.absent = pattern_new(given->absent, &err);
             assert_non_null(patterns.absent);
         }
+        if (given->header_pattern != NULL) {
+            patterns.header = pattern_new(given->header_pattern, &err);
+            assert_non_null(patterns.header);
+        }
+        if (given->json_path != NULL) {
+            assert_int_equal(jsonpath_parse(given->json_path, &path, &err), 0);
+            patterns.json = &path;
+        }
+        assert_int_equal(judge_wants_body(&patterns), given->present != NULL ||
+                                                          given->absent != NULL ||
+                                                          given->json_path != NULL);
         judge(&site, &patterns, &result, NOW_S, &verdict);
         assert_int_equal(verdict.status, rows[i].status);
         assert_int_equal(verdict.error, rows[i].error);
@@ -315,7 +478,40 @@ static void verdicts(void **state)
         verdict_free(&verdict);
         pattern_free(patterns.present);
         pattern_free(patterns.absent);
+        pattern_free(patterns.header);
+        jsonpath_free(&path);
     }
+}
+
+static void long_values_are_cut(void **state)
+{
+    char body[400] = "\"";
+    struct jsonpath path = {0};
+    struct judge_patterns patterns = {.json = &path};
+    struct site site = {.status = {.count = 1, .ranges = {{200, 200}}},
+                        .json_value = (char *)(uintptr_t) "y"};
+    struct probe_result result = {.http_status = 200, .body = body, .body_len = sizeof(body)};
+    struct verdict verdict;
+
+    (void)state;
+    memset(body + 1, 'x', sizeof(body) - 2);
+    body[sizeof(body) - 1] = '"';
+    judge(&site, &patterns, &result, NOW_S, &verdict);
+    assert_int_equal(verdict.error, ERROR_JSON);
+    assert_non_null(strstr(verdict.message, "xx..., not y"));
+
+    memset(body, '[', sizeof(body));
+    result.body_len = sizeof(body);
+    judge(&site, &patterns, &result, NOW_S, &verdict);
+    assert_string_equal(verdict.message, "not JSON at offset 400");
+
+    char deep[600];
+
+    memset(deep, '[', sizeof(deep));
+    result.body = deep;
+    result.body_len = sizeof(deep);
+    judge(&site, &patterns, &result, NOW_S, &verdict);
+    assert_string_equal(verdict.message, "JSON more than 512 deep at offset 512");
 }
 
 /* The longest set there can be still fits into the message with its number. */
@@ -341,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(long_values_are_cut),
         cmocka_unit_test(a_long_set_of_statuses_is_told),
     };
 

@@ -181,6 +181,7 @@ struct stand_seen {
     struct probe_result result; /* its strings are copied below */
     char message[512], final_url[9000], peer[64], http_version[8], tls_version[16];
     char *body;
+    char *headers;
 };
 
 struct stand {
@@ -223,6 +224,9 @@ static inline void stand_on_done(void *context, void *tag, const struct probe_re
     free(seen->body);
     seen->body = result->body == NULL ? NULL : mem_copy(result->body, result->body_len);
     copy->body = seen->body;
+    free(seen->headers);
+    seen->headers = result->headers == NULL ? NULL : mem_copy(result->headers, result->headers_len);
+    copy->headers = seen->headers;
     if (stand->again > 0) {
         stand->again--;
         probe_start(stand->probe, stand->again_site, true, tag, clock_mono_ns());
@@ -250,6 +254,7 @@ static inline void stand_close(struct stand *stand)
     tls_free(stand->tls);
     metrics_free(stand->metrics);
     free(stand->seen.body);
+    free(stand->seen.headers);
 }
 
 /* One turn, at most 20 ms long. */

@@ -970,6 +970,39 @@ static void addresses_that_are_not_public_are_refused(void **state)
     stand_close(&stand);
 }
 
+static void headers_are_kept_for_a_pattern(void **state)
+{
+    static const struct {
+        const char *name, *path, *headers;
+    } rows[] = {
+        {"the lines without the status line", "/ok", "Content-Length: 5\n"},
+        {"none", "/until-close", ""},
+        {"the last response's, after hints", "/early", "Content-Length: 2\n"},
+        {"the last hop's", "/to-ok", "Content-Length: 5\n"},
+        {"not what comes after the chunks", "/chunks", "Transfer-Encoding: chunked\n"},
+    };
+    struct stand stand;
+    char url[256];
+    struct site site = site_here(url, "/ok");
+
+    (void)state;
+    stand_open(&stand, 1);
+    succeeds(&stand, &site);
+    assert_null(stand.seen.headers);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("  %s\n", rows[i].name);
+        site = site_here(url, rows[i].path);
+        site.header_pattern = (char *)(uintptr_t) "x";
+        assert_int_equal(succeeds(&stand, &site)->headers_len, strlen(rows[i].headers));
+        assert_string_equal(stand.seen.headers, rows[i].headers);
+    }
+    site = site_here(url, "/headers-endless");
+    site.header_pattern = (char *)(uintptr_t) "x";
+    fails_as(&stand, &site, ERROR_PROTOCOL, PHASE_TRANSFER, "headers are longer");
+    assert_null(stand.seen.headers);
+    stand_close(&stand);
+}
+
 static void methods_are_sent(void **state)
 {
     static const struct {
@@ -1142,6 +1175,7 @@ int main(void)
         cmocka_unit_test(a_certificate_of_ours_is_shown_at_home),
         cmocka_unit_test(connections_are_used_again_when_wanted),
         cmocka_unit_test(addresses_that_are_not_public_are_refused),
+        cmocka_unit_test(headers_are_kept_for_a_pattern),
         cmocka_unit_test(methods_are_sent),
         cmocka_unit_test(many_checks_run_at_a_time),
         cmocka_unit_test(the_next_check_starts_from_within_the_last),

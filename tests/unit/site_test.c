@@ -90,6 +90,10 @@ static const struct refused refused[] = {
     {"seconds with a fraction", "seconds", OTHER, NULL},
     {"a pattern that is open", "pattern", T("a(b"),
      "pattern: missing closing parenthesis at offset 3"},
+    {"a header pattern that is open", "header_pattern", T("a(b"),
+     "header_pattern: missing closing parenthesis at offset 3"},
+    {"a path of JSON without its dollar", "json_path", T("a.b"),
+     "json_path: expected $ at offset 0"},
     {"a pattern that must be absent and is open", "pattern_absent", T("a(b"),
      "pattern_absent: missing closing parenthesis at offset 3"},
     {"a method in small letters", "method", T("get"),
@@ -420,6 +424,7 @@ static const struct between between[] = {
      "body: not with method HEAD, use POST or PUT"},
     {"a certificate without a key", {"cert_file", READABLE}, 0, 0, "cert_file: needs key_file"},
     {"a key without a certificate", {"key_file", READABLE}, 0, 0, "key_file: needs cert_file"},
+    {"a value of JSON without a path", {"json_value", "1"}, 0, 0, "json_value: needs json_path"},
     {"a password without a user", {"password", "hunter2"}, 0, 0, "password: needs username"},
     {"a password in the url without a user",
      {"url", "http://:hunter2@a/"},
@@ -551,6 +556,9 @@ static const struct {
     {"seconds", I(7)},
     {"pattern", T("p")},
     {"pattern_absent", T("p")},
+    {"header_pattern", T("p")},
+    {"json_path", T("$.a[0]")},
+    {"json_value", T("1")},
     {"method", T("PUT")},
     {"headers", L("A: b", "X-Api-Key: hunter2", "COOKIE: hunter2", "Authorization: hunter2")},
     {"body", T("\"x\n")},
@@ -672,7 +680,8 @@ static void config_names_what_differs(void **state)
     assert_string_equal(
         json,
         "{\"url\":\"http://b/\",\"name\":\"n\",\"seconds\":7,\"pattern\":\"p\","
-        "\"pattern_absent\":\"p\",\"method\":\"PUT\",\"headers\":[\"A: b\"],\"body\":\"\\\"x\\n\","
+        "\"pattern_absent\":\"p\",\"header_pattern\":\"p\",\"json_path\":\"$.a[0]\",\"json_value\":"
+        "\"1\",\"method\":\"PUT\",\"headers\":[\"A: b\"],\"body\":\"\\\"x\\n\","
         "\"status\":\"200-299,301\",\"timeout_ms\":500,\"slow_ms\":400,"
         "\"follow_redirects\":false,\"max_redirects\":0,\"max_body_bytes\":1,"
         "\"ip_version\":\"4\",\"http_version\":\"2\",\"verify_tls\":false,"

@@ -17,6 +17,8 @@ static struct member *add(struct siteset *s, const char *name, const char *patte
     site.name = mem_copy_string(name);
     site.url = mem_copy_string("http://127.0.0.1/");
     site.pattern = mem_copy_string(pattern);
+    site.header_pattern = mem_copy_string(pattern);
+    site.json_path = mem_copy_string(pattern == NULL ? NULL : "$.a");
     return siteset_add(s, &site);
 }
 
@@ -30,6 +32,9 @@ static void test_members(void **state)
     (void)state;
     assert_non_null(a->patterns.present);
     assert_null(a->patterns.absent);
+    assert_non_null(a->patterns.header);
+    assert_int_equal(a->patterns.json->count, 1);
+    assert_null(b->patterns.json);
     assert_null(b->patterns.present);
     assert_ptr_equal(siteset_find(s, "a"), a);
     assert_null(siteset_find(s, "c"));
