@@ -42,7 +42,7 @@ struct probe_result {
     size_t headers_len;
     const char *body; /* of the last hop; NULL unless the request asked for it */
     size_t body_len;
-    int64_t body_bytes;         /* received, as sent over the wire */
+    int64_t body_bytes;         /* received, after its content encoding was undone */
     struct event_timing timing; /* summed over the hops; a phase never begun is EVENT_ABSENT;
                                  * total is the wall time of the whole check */
     const char *peer;           /* numeric address of the last connection, or NULL */

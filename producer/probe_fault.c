@@ -135,6 +135,7 @@ static enum error_type other_type(const struct fault_facts *facts)
     case CURLE_UNSUPPORTED_PROTOCOL: /* the URL's was checked: this is the response's */
     case CURLE_HTTP2:
     case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WRITE_ERROR: /* not ours, see above: a decoder's that knows no better */
 #if LIBCURL_VERSION_NUM >= 0x080600
     case CURLE_TOO_LARGE: /* headers, over libcurl's own ceiling */
 #endif

@@ -339,6 +339,7 @@ static bool set_request(struct slot *slot)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_ACCEPT_ENCODING, ""); /* all that libcurl can decode */
     SET(CURLOPT_HTTP_VERSION, site->http_version == SITE_HTTP_1_1 ? (long)CURL_HTTP_VERSION_1_1
                                                                   : (long)CURL_HTTP_VERSION_2TLS);
     if (at_home && site->username != NULL) {

@@ -35,7 +35,8 @@ enum odd_end {
 struct odd_reply {
     const char *path;
     enum odd_end end;
-    const char *text; /* "%PEER%" stands for the other server's host:port */
+    const char *text; /* "%PEER%" stands for the other server's host:port, "%BYTES%" at its end
+                       * for the server's bytes */
     const char *again;
 };
 
@@ -43,6 +44,8 @@ struct odd_server {
     const struct odd_reply *replies; /* ends with path NULL */
     SSL_CTX *tls;                    /* NULL: plain */
     char peer[64];
+    const char *bytes; /* a body that is no text */
+    size_t bytes_len;
     int listen_fd;
     uint16_t port;
     pthread_t thread;
@@ -144,7 +147,12 @@ static inline const struct odd_reply *odd_find(const struct odd_server *server, 
 static inline bool odd_say_text(struct odd_connection *c, const char *text)
 {
     const char *mark = strstr(text, "%PEER%");
+    const char *bytes = strstr(text, "%BYTES%");
 
+    if (bytes != NULL) {
+        return odd_say(c, text, (size_t)(bytes - text)) &&
+               odd_say(c, c->server->bytes, c->server->bytes_len);
+    }
     if (mark == NULL) {
         return odd_say(c, text, strlen(text));
     }

@@ -78,6 +78,12 @@ static const struct odd_reply replies[] = {
      "HTTP/1.1 307 F\r\nLocation: http://%PEER%/ok\r\nContent-Length: 0\r\n\r\n", NULL},
     {"/to-body-endless", ODD_ENDLESS, "HTTP/1.1 302 F\r\nLocation: /ok\r\n\r\n",
      "0123456789012345678901234567890123456789"},
+    /* Encoded bodies */
+    {"/gzip", ODD_CLOSE, OK_200 "Content-Encoding: gzip\r\n\r\n%BYTES%", NULL},
+    {"/deflate", ODD_CLOSE, OK_200 "Content-Encoding: deflate\r\n\r\n%BYTES%", NULL},
+    {"/br", ODD_CLOSE, OK_200 "Content-Encoding: br\r\n\r\n%BYTES%", NULL},
+    {"/zstd", ODD_CLOSE, OK_200 "Content-Encoding: zstd\r\n\r\n%BYTES%", NULL},
+    {"/unknown", ODD_CLOSE, OK_200 "Content-Encoding: rot13\r\n\r\n%BYTES%", NULL},
     {NULL, ODD_CLOSE, NULL, NULL},
 };
 
@@ -670,7 +676,7 @@ static void responses_are_measured(void **state)
     }
     assert_true(request_has(&here, "User-Agent: stand/1\r\n"));
     assert_true(request_has(&here, "Connection: close\r\n"));
-    assert_false(request_has(&here, "Accept-Encoding"));
+    assert_true(request_has(&here, "Accept-Encoding: "));
     stand_close(&stand);
 }
 
@@ -1003,6 +1009,104 @@ static void headers_are_kept_for_a_pattern(void **state)
     stand_close(&stand);
 }
 
+/* --- Encoded bodies --- */
+
+#define HELLO_GZIP                                                                                 \
+    "\x1f\x8b\x08\0\0\0\0\0\x02\x03\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0"
+#define HELLO_BR "\x0b\x02\x80hello\x03"
+#define HELLO_ZSTD "\x28\xb5\x2f\xfd\x20\x05\x29\0\0hello"
+
+static void bytes_of(struct odd_server *server, const char *bytes, size_t len)
+{
+    server->bytes = bytes;
+    server->bytes_len = len;
+}
+
+static void encoded_bodies_are_decoded(void **state)
+{
+    static const struct {
+        const char *name, *path, *bytes;
+        size_t len;
+        enum error_type error; /* ERROR_NONE: it is "hello" */
+    } rows[] = {
+        {"gzip", "/gzip", HELLO_GZIP, sizeof(HELLO_GZIP) - 1, ERROR_NONE},
+        {"br", "/br", HELLO_BR, sizeof(HELLO_BR) - 1, ERROR_NONE},
+        {"zstd", "/zstd", HELLO_ZSTD, sizeof(HELLO_ZSTD) - 1, ERROR_NONE},
+        {"text that is said to be gzip", "/gzip", "hello, world", 12, ERROR_PROTOCOL},
+        {"text that is said to be deflate", "/deflate", "hello, world", 12, ERROR_PROTOCOL},
+        {"text that is said to be br", "/br", "hello, world", 12, ERROR_PROTOCOL},
+        {"text that is said to be zstd", "/zstd", "hello, world", 12, ERROR_PROTOCOL},
+        {"an encoding nobody knows", "/unknown", "uryyb", 5, ERROR_PROTOCOL},
+    };
+    struct stand stand;
+    char url[256];
+
+    (void)state;
+    stand_open(&stand, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site site = site_here(url, rows[i].path);
+
+        print_message("  %s\n", rows[i].name);
+        bytes_of(&here, rows[i].bytes, rows[i].len);
+        if (rows[i].error != ERROR_NONE) {
+            fails_as(&stand, &site, rows[i].error, PHASE_TRANSFER, "");
+            continue;
+        }
+        assert_int_equal(succeeds(&stand, &site)->body_bytes, 5);
+        assert_string_equal(stand.seen.body, "hello");
+        assert_true(request_has(&here, "Accept-Encoding: deflate, gzip, br, zstd"));
+        site.max_body_bytes = 5;
+        succeeds(&stand, &site);
+        site.max_body_bytes = 4;
+        fails_as(&stand, &site, ERROR_BODY_TOO_LARGE, PHASE_TRANSFER, "longer than 4 bytes");
+    }
+    stand_close(&stand);
+}
+
+/* One bit after the other, from the lowest of a byte. */
+static void put_bits(unsigned char *out, size_t *at, const char *bits)
+{
+    for (; *bits != '\0'; bits++, ++*at) {
+        out[*at / 8] |= (unsigned char)((*bits == '1') << *at % 8);
+    }
+}
+
+/* An 'a' and then 258 more of them again and again: 13 bits each time (RFC 1951, 3.2.6). */
+static void a_gzip_bomb_ends_early(void **state)
+{
+    static const unsigned char header[10] = {0x1f, 0x8b, 8};
+    const size_t repeats = 250000; /* 64 MB */
+    size_t size = sizeof(header) + repeats * 13 / 8 + 16, at = 8 * sizeof(header);
+    unsigned char *bomb = mem_alloc(size, 1);
+    struct rusage before, after;
+    struct stand stand;
+    char url[256];
+    struct site site = site_here(url, "/gzip");
+
+    (void)state;
+    memcpy(bomb, header, sizeof(header));
+    put_bits(bomb, &at,
+             "110"
+             "10010001");
+    for (size_t i = 0; i < repeats; i++) {
+        put_bits(bomb, &at,
+                 "11000101"
+                 "00000");
+    }
+    put_bits(bomb, &at, "0000000");
+    bytes_of(&here, (const char *)bomb, size);
+    stand_open(&stand, 1);
+    getrusage(RUSAGE_SELF, &before);
+    fails_as(&stand, &site, ERROR_BODY_TOO_LARGE, PHASE_TRANSFER, "longer than 100000 bytes");
+    assert_true(stand.seen.result.body_bytes < 2 * BODY_MAX);
+    site.max_body_bytes = 8 * 1024 * 1024;
+    fails_as(&stand, &site, ERROR_BODY_TOO_LARGE, PHASE_TRANSFER, "longer than 8388608 bytes");
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 32 * 1024); /* KiB; twice the body at most */
+    stand_close(&stand);
+    free(bomb);
+}
+
 static void methods_are_sent(void **state)
 {
     static const struct {
@@ -1176,6 +1280,8 @@ int main(void)
         cmocka_unit_test(connections_are_used_again_when_wanted),
         cmocka_unit_test(addresses_that_are_not_public_are_refused),
         cmocka_unit_test(headers_are_kept_for_a_pattern),
+        cmocka_unit_test(encoded_bodies_are_decoded),
+        cmocka_unit_test(a_gzip_bomb_ends_early),
         cmocka_unit_test(methods_are_sent),
         cmocka_unit_test(many_checks_run_at_a_time),
         cmocka_unit_test(the_next_check_starts_from_within_the_last),
