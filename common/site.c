@@ -17,6 +17,7 @@ void site_init(struct site *site)
 {
     *site = (struct site){
         .seconds = SECONDS_DEFAULT,
+        .retry_seconds = 1,
         .max_redirects = MAX_REDIRECTS_DEFAULT,
         .max_body_bytes = SITE_RESPONSE_BYTES_DEFAULT,
         .status = {.count = 1, .ranges = {{200, 399}}},
@@ -146,11 +147,21 @@ bool site_equal(const struct site *a, const struct site *b)
     return a->id == b->id;
 }
 
+/* Between the attempts of a slot. */
+static int64_t waits_ms(const struct site *site)
+{
+    return site->retries * INT64_C(1000) * site->retry_seconds;
+}
+
 static int32_t default_timeout_ms(const struct site *site)
 {
-    int32_t interval_ms = site->seconds * 1000;
+    int64_t attempts_ms = site->seconds * INT64_C(1000) - waits_ms(site);
+    int64_t share_ms = attempts_ms / (site->retries + 1);
 
-    return interval_ms < SITE_TIMEOUT_MS_DEFAULT ? interval_ms : SITE_TIMEOUT_MS_DEFAULT;
+    if (share_ms < 1) {
+        share_ms = 1; /* there is no room for the waits alone: site_finish says so */
+    }
+    return share_ms < SITE_TIMEOUT_MS_DEFAULT ? (int32_t)share_ms : SITE_TIMEOUT_MS_DEFAULT;
 }
 
 /* The url as it may be shown; what was before its @ becomes username and password. */
@@ -221,6 +232,22 @@ static int finish_request(const struct site *site, struct err *err)
     return 0;
 }
 
+static int finish_retries(const struct site *site, struct err *err)
+{
+    int64_t attempts = site->retries + 1;
+    int64_t all_ms = attempts * site->timeout_ms + waits_ms(site);
+
+    if (all_ms > site->seconds * INT64_C(1000)) {
+        return err_set(
+            err, ERR_INVALID,
+            "retries: %" PRId64 " attempts of %" PRId32 " ms and %" PRId32 " waits of %" PRId32
+            " s take %" PRId64 " ms, more than the interval of %" PRId32
+            " s; lower retries, retry_seconds or timeout_ms, or raise seconds",
+            attempts, site->timeout_ms, site->retries, site->retry_seconds, all_ms, site->seconds);
+    }
+    return 0;
+}
+
 int site_finish(struct site *site, struct err *err)
 {
     if (finish_url(site, err) < 0 || finish_credentials(site, err) < 0 ||
@@ -236,7 +263,7 @@ int site_finish(struct site *site, struct err *err)
                        " s; lower it or raise seconds",
                        site->timeout_ms, site->seconds);
     }
-    return 0;
+    return finish_retries(site, err);
 }
 
 /* A header whose name says that its value is nobody's business. */

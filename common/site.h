@@ -23,6 +23,7 @@
 #define SITE_TAGS_MAX 16
 #define SITE_TAG_BYTES_MAX 64
 #define SITE_SECONDS_MAX 86400
+#define SITE_RETRIES_MAX 5
 #define SITE_TIMEOUT_MS_DEFAULT 10000
 #define SITE_RESPONSE_BYTES_DEFAULT (1024 * 1024)
 #define SITE_RESPONSE_BYTES_MAX (64 * 1024 * 1024)
@@ -47,10 +48,12 @@ struct site {
     char *name;
     char *url; /* normalised; user and password are moved from it to the fields by site_finish */
     int32_t seconds;
-    int32_t timeout_ms; /* at most the interval; 0 before site_finish: the default, which is the
-                         * smaller of 10000 and the interval */
+    int32_t timeout_ms; /* at most the interval; 0 before site_finish: the default, which is
+                         * 10000, or less so that all attempts fit in the interval */
     int32_t slow_ms;    /* 0: none */
-    int32_t cert_days;  /* 0: none */
+    int32_t retries;    /* attempts after the first; all fit in the interval */
+    int32_t retry_seconds;
+    int32_t cert_days; /* 0: none */
     int32_t max_redirects;
     int64_t max_body_bytes;
     struct status_set status;

@@ -14,6 +14,7 @@
 #include "common/mem.h"
 #include "producer/judge.h"
 #include "producer/probe.h"
+#include "producer/retry.h"
 #include "producer/schedule.h"
 #include "producer/siteset.h"
 #include "producer/tls.h"
@@ -24,14 +25,15 @@
 struct check {
     struct member *member; /* NULL: idle */
     int64_t slot_ms;
-    int64_t lag_us;
+    int32_t attempt; /* from 1 */
+    int64_t lag_us;  /* of this attempt */
     int64_t time_us; /* realtime when it began */
     struct check *next_idle;
 };
 
 struct poller_metrics {
     struct metric *checks[4]; /* by enum check_status */
-    struct metric *duration, *lag, *missed, *clock_steps, *sites;
+    struct metric *duration, *lag, *missed, *retries, *clock_steps, *sites;
 };
 
 struct poller {
@@ -46,6 +48,7 @@ struct poller {
     struct probe *probe;
     struct check *checks; /* in_flight_max of them */
     struct check *idle;
+    struct retries retries;
     int clock_fd; /* readable when realtime was stepped */
     bool loaded;  /* the first set of sites is there */
     bool draining;
@@ -99,13 +102,36 @@ static void fill_measured(const struct probe_result *result, const struct verdic
 
 static void emit(struct poller *p, const struct event *event)
 {
-    metric_add(p->metrics.checks[event->status], 1);
+    if (event->final) {
+        metric_add(p->metrics.checks[event->status], 1);
+    }
     log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
-              LOG_S("status", check_status_name(event->status)),
+              LOG_S("status", check_status_name(event->status)), LOG_I("attempt", event->attempt),
               LOG_S("error", error_type_name(event->error)),
               LOG_I("http_status", event->http_status), LOG_I("total_us", event->timing.total_us),
               LOG_I("lag_us", event->lag_us));
     p->emit(p->context, event);
+}
+
+/* Only what says that the site is down is worth asking again. */
+static bool wants_retry(const struct poller *p, const struct check *check,
+                        const struct verdict *verdict)
+{
+    return verdict->status == CHECK_DOWN && check->attempt <= check->member->site.retries &&
+           !p->draining && !check->member->gone;
+}
+
+/* The event of an attempt that waited for the next one. */
+static void emit_kept(struct poller *p, struct retry *retry, bool final)
+{
+    retry->event.final = final;
+    emit(p, &retry->event);
+}
+
+static void give_up(struct poller *p, struct retry *retry)
+{
+    emit_kept(p, retry, true);
+    retry_free(retry);
 }
 
 static void on_done(void *context, void *tag, const struct probe_result *result)
@@ -120,9 +146,15 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
     fill_event(p, check->member, check->slot_ms, &event);
     event.time_us = check->time_us;
     event.lag_us = check->lag_us;
+    event.attempt = check->attempt;
     fill_measured(result, &verdict, &event);
     metric_observe(p->metrics.duration, (double)result->timing.total_us / (double)US_PER_SEC);
-    emit(p, &event);
+    if (wants_retry(p, check, &verdict)) {
+        retries_add(&p->retries, check->member, &event,
+                    clock_mono_ns() + check->member->site.retry_seconds * NS_PER_SEC);
+    } else {
+        emit(p, &event);
+    }
     verdict_free(&verdict);
     siteset_end_check(check->member);
     check->member = NULL;
@@ -152,21 +184,45 @@ static void emit_missed(struct poller *p, const struct member *member,
 
 /* --- Starting checks --- */
 
-static void start_check(struct poller *p, const struct schedule_turn *turn, int64_t now_ns)
+static void start_check(struct poller *p, const struct check *wish, int64_t now_ns)
 {
-    struct member *member = turn->tag;
     struct check *check = p->idle;
+    struct member *member = wish->member;
 
     p->idle = check->next_idle;
-    *check = (struct check){
-        .member = member,
+    *check = *wish;
+    siteset_begin_check(member);
+    probe_start(p->probe, &member->site, judge_wants_body(&member->patterns), check, now_ns);
+}
+
+static void start_first(struct poller *p, const struct schedule_turn *turn, int64_t now_ns)
+{
+    struct check wish = {
+        .member = turn->tag,
         .slot_ms = turn->slot_ms,
+        .attempt = 1,
         .lag_us = turn->lag_us,
         .time_us = turn->slot_ms * US_PER_MS + turn->lag_us,
     };
-    siteset_begin_check(member);
+
     metric_observe(p->metrics.lag, (double)turn->lag_us / (double)US_PER_SEC);
-    probe_start(p->probe, &member->site, judge_wants_body(&member->patterns), check, now_ns);
+    start_check(p, &wish, now_ns);
+}
+
+static void start_retry(struct poller *p, struct retry *retry, int64_t now_ns)
+{
+    struct check wish = {
+        .member = retry->member,
+        .slot_ms = retry->event.slot_us / US_PER_MS,
+        .attempt = retry->event.attempt + 1,
+        .lag_us = (now_ns - retry->alarm.due_ns) / NS_PER_US,
+        .time_us = clock_real_ns() / NS_PER_US,
+    };
+
+    metric_add(p->metrics.retries, 1);
+    emit_kept(p, retry, false);
+    start_check(p, &wish, now_ns);
+    retry_free(retry); /* after the check holds the member too */
 }
 
 static bool may_start_one(const struct poller *p)
@@ -177,7 +233,12 @@ static bool may_start_one(const struct poller *p)
 static void start_due(struct poller *p, int64_t now_ns)
 {
     struct schedule_turn turn;
+    struct retry *retry;
 
+    /* What began first: their slot's time runs out. */
+    while (may_start_one(p) && (retry = retries_take_due(&p->retries, now_ns)) != NULL) {
+        start_retry(p, retry, now_ns);
+    }
     while (may_start_one(p) && schedule_take_due(p->schedule, now_ns, &turn)) {
         struct member *member = turn.tag;
 
@@ -187,18 +248,22 @@ static void start_due(struct poller *p, int64_t now_ns)
         if (p->settings.once) {
             schedule_remove(p->schedule, turn.entry);
         }
-        start_check(p, &turn, now_ns);
+        start_first(p, &turn, now_ns);
     }
+}
+
+static int64_t earlier(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
 }
 
 int64_t poller_next_due_ns(const struct poller *p, bool may_start)
 {
-    int64_t due_ns = probe_next_due_ns(p->probe);
-    int64_t names_ns = resolver_next_due_ns(p->resolver);
+    int64_t due_ns = earlier(probe_next_due_ns(p->probe), resolver_next_due_ns(p->resolver));
 
-    due_ns = names_ns < due_ns ? names_ns : due_ns;
-    if (may_start && may_start_one(p) && schedule_next_due_ns(p->schedule) < due_ns) {
-        due_ns = schedule_next_due_ns(p->schedule);
+    if (may_start && may_start_one(p)) {
+        due_ns = earlier(due_ns, schedule_next_due_ns(p->schedule));
+        due_ns = earlier(due_ns, retries_next_due_ns(&p->retries));
     }
     return due_ns;
 }
@@ -214,7 +279,12 @@ int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err 
 
 void poller_drain(struct poller *p)
 {
+    struct retry *retry;
+
     p->draining = true;
+    while ((retry = retries_take_any(&p->retries)) != NULL) {
+        give_up(p, retry);
+    }
 }
 
 size_t poller_in_flight(const struct poller *p)
@@ -226,7 +296,7 @@ bool poller_is_done(const struct poller *p)
 {
     bool no_more = p->draining || (p->settings.once && schedule_count(p->schedule) == 0);
 
-    return no_more && probe_in_flight(p->probe) == 0;
+    return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0;
 }
 
 /* --- The sites --- */
@@ -274,6 +344,11 @@ static void add_site(struct poller *p, struct site *site, size_t count, int64_t 
 
 static void remove_site(struct poller *p, struct member *member)
 {
+    struct retry *retry;
+
+    while ((retry = retries_take_of(&p->retries, member)) != NULL) {
+        give_up(p, retry);
+    }
     schedule_remove(p->schedule, member->entry);
     siteset_remove(p->sites, member);
 }
@@ -393,6 +468,8 @@ static void register_metrics(struct poller *p, struct metrics *m)
                                        metrics_seconds_bounds, metrics_seconds_bounds_count);
     p->metrics.missed = metrics_counter(m, "sitewatch_slots_missed",
                                         "Slots that passed before a check could start", NULL);
+    p->metrics.retries = metrics_counter(
+        m, "sitewatch_retries", "Attempts made because the one before found the site down", NULL);
     p->metrics.clock_steps =
         metrics_counter(m, "sitewatch_clock_steps", "Steps of the wall clock", NULL);
     p->metrics.sites = metrics_gauge(m, "sitewatch_sites", "Sites being checked", NULL);
@@ -429,6 +506,7 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     make_checks(p);
     p->schedule = schedule_new(real_offset_ns());
     p->sites = siteset_new();
+    retries_init(&p->retries);
     p->tls = tls_new();
     if (tls_trust(p->tls, NULL, &why) < 0) {
         log_write(LOG_WARN, "no system trust store, https sites without a ca_file cannot be judged",
@@ -466,6 +544,10 @@ void poller_free(struct poller *p)
             siteset_end_check(p->checks[i].member);
         }
     }
+    for (struct retry *retry; (retry = retries_take_any(&p->retries)) != NULL;) {
+        retry_free(retry);
+    }
+    retries_clear(&p->retries);
     siteset_free(p->sites);
     schedule_free(p->schedule);
     free(p->checks);

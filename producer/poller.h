@@ -3,11 +3,17 @@
  *
  * It joins schedule, probe and judge, and owns the set of sites. Life: poller_new (start),
  * poller_run_due in every turn of the loop (run), poller_drain (no new checks; those in flight
- * end), poller_free (stop). It knows nothing of Kafka: where events go is the emit function's.
+ * end), poller_free (stop).
  *
- * Counts sitewatch_checks_total{status}, sitewatch_check_duration_seconds,
- * sitewatch_schedule_lag_seconds, sitewatch_slots_missed_total, sitewatch_clock_steps_total, and
- * the gauge sitewatch_sites.
+ * An attempt that finds a site down is made again as the site's `retries` ask. Its event is kept
+ * until the next attempt starts, and is then not final; it is final when there is no next one: the
+ * last was made, the site has left or changed, or the poller drains.
+ *
+ * It knows nothing of Kafka: where events go is the emit function's.
+ *
+ * Counts sitewatch_checks_total{status} (final events), sitewatch_check_duration_seconds,
+ * sitewatch_schedule_lag_seconds, sitewatch_slots_missed_total, sitewatch_retries_total,
+ * sitewatch_clock_steps_total, and the gauge sitewatch_sites.
  */
 #ifndef PRODUCER_POLLER_H
 #define PRODUCER_POLLER_H

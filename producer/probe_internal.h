@@ -6,7 +6,6 @@
  *   probe_transfer.c  one hop: libcurl's options and what its callbacks note down
  *   probe_target.c    URLs and Locations
  *   probe_fault.c     why a hop failed
- *   probe_alarm.c     the times at which a check must be looked at although nothing happened
  *
  * A check is in one state at a time, and only probe_run_due ends one:
  *
@@ -25,6 +24,7 @@
 #include "common/err.h"
 #include "common/event.h"
 #include "common/site.h"
+#include "producer/alarm.h"
 #include "producer/probe.h"
 #include "producer/resolver.h"
 #include "producer/tls.h"
@@ -82,27 +82,6 @@ void fault_set(struct fault *fault, enum error_type type, enum check_phase phase
 void fault_from_curl(const struct fault_facts *facts, struct fault *fault);
 void fault_from_resolver(const char *host, const struct resolver_answer *answer,
                          struct fault *fault);
-
-/* --- probe_alarm: a heap of times --- */
-
-struct alarm {
-    int64_t due_ns;
-    size_t place; /* in the heap, from 1; 0: not in it */
-};
-
-struct alarms {
-    struct alarm **heap;
-    size_t count, capacity;
-};
-
-void alarms_init(struct alarms *alarms, size_t capacity);
-void alarms_free(struct alarms *alarms);
-/* Set it, or set it anew. */
-void alarm_set(struct alarms *alarms, struct alarm *alarm, int64_t due_ns);
-void alarm_clear(struct alarms *alarms, struct alarm *alarm);
-int64_t alarms_next_due_ns(const struct alarms *alarms);
-/* Take one that is due, or NULL. */
-struct alarm *alarms_take_due(struct alarms *alarms, int64_t now_ns);
 
 /* --- One check --- */
 

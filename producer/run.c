@@ -46,15 +46,15 @@ static void on_event(void *context, const struct event *event)
     struct service *s = context;
     int rc = 0;
 
-    if (event->status == CHECK_DOWN || event->status == CHECK_UNKNOWN) {
+    if (event->final && (event->status == CHECK_DOWN || event->status == CHECK_UNKNOWN)) {
         s->any_down = true;
     }
     if (s->publish != NULL) {
         publish_event(s->publish, event);
         return;
     }
-    if (s->output_failed) {
-        return;
+    if (s->output_failed || (!event->final && s->options->output != OUTPUT_JSON)) {
+        return; /* a person's table has one line a site */
     }
     rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->output_err)
                                            : sink_print_row(stdout, event, &s->output_err);

@@ -15,14 +15,17 @@
 #include "common/site.h"
 #include "producer/judge.h"
 
+struct retry; /* producer/retry's */
+
 struct member {
     struct site site;
     struct judge_patterns patterns;
-    uint32_t entry;     /* of the schedule */
-    uint32_t in_flight; /* checks that still point here */
-    bool gone;          /* not in the set any more */
-    bool seen;          /* in the list that is being taken over */
-    UT_hash_handle hh;  /* by site.name */
+    uint32_t entry;      /* of the schedule */
+    uint32_t in_flight;  /* checks and retries that still point here */
+    struct retry *retry; /* the failed attempts of it that wait */
+    bool gone;           /* not in the set any more */
+    bool seen;           /* in the list that is being taken over */
+    UT_hash_handle hh;   /* by site.name */
 };
 
 struct siteset;

@@ -41,7 +41,7 @@ struct odd_reply {
 };
 
 struct odd_server {
-    const struct odd_reply *replies; /* ends with path NULL */
+    const struct odd_reply *_Atomic replies; /* ends with path NULL */
     SSL_CTX *tls;                    /* NULL: plain */
     char peer[64];
     const char *bytes; /* a body that is no text */

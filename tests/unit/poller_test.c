@@ -18,9 +18,15 @@
 
 static const struct odd_reply replies[] = {
     {"/ok", ODD_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nv=42", NULL},
-    {"/down", ODD_CLOSE, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/down", ODD_CLOSE, "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno", NULL},
     {"/gone", ODD_CLOSE, "HTTP/1.1 404 Gone\r\nContent-Length: 0\r\n\r\n", NULL},
     {"/hold", ODD_HOLD, "", NULL},
+    {NULL, ODD_CLOSE, NULL, NULL},
+};
+
+/* The same when all is well again. */
+static const struct odd_reply mended[] = {
+    {"/down", ODD_CLOSE, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", NULL},
     {NULL, ODD_CLOSE, NULL, NULL},
 };
 
@@ -28,8 +34,11 @@ struct seen {
     char site[64];
     enum check_status status;
     enum error_type error;
-    int64_t slot_us, lag_us;
+    int64_t slot_us, time_us, lag_us;
+    int32_t attempt;
+    bool final;
     bool has_answers;
+    char message[64];
 };
 
 struct stand {
@@ -52,7 +61,12 @@ static void on_event(void *context, const struct event *e)
     seen->error = e->error;
     seen->slot_us = e->slot_us;
     seen->lag_us = e->lag_us;
+    seen->time_us = e->time_us;
+    seen->attempt = e->attempt;
+    seen->final = e->final;
     seen->has_answers = e->answers_json != NULL;
+    snprintf(seen->message, sizeof(seen->message), "%s",
+             e->error_message == NULL ? "" : e->error_message);
 }
 
 static void start(struct stand *s, int64_t in_flight_max, bool once, bool on_start)
@@ -118,6 +132,33 @@ static struct targets sites_of(struct stand *s, const char *const *paths, int64_
         targets.sites[targets.count++] = site;
     }
     return targets;
+}
+
+static int64_t counted(const struct stand *s, const char *series)
+{
+    size_t len;
+    char *text = metrics_render(s->metrics, &len);
+    const char *at = strstr(text, series);
+
+    assert_non_null(at);
+
+    int64_t value = strtoll(at + strlen(series), NULL, 10);
+
+    free(text);
+    return value;
+}
+
+/* One site that is tried again. */
+static struct poller_change load_retried(struct stand *s, const char *path, int32_t retries)
+{
+    const char *const paths[] = {path, NULL};
+    struct targets targets = sites_of(s, paths, 60, "n.");
+    struct poller_change change;
+    struct err err;
+
+    targets.sites[0].retries = retries;
+    assert_int_equal(poller_set_sites(s->poller, &targets, &change, &err), 0);
+    return change;
 }
 
 static struct poller_change load(struct stand *s, const char *const *paths, int64_t seconds,
@@ -316,6 +357,153 @@ static void test_stop_cuts_off_what_is_in_flight(void **state)
     stop(&s); /* the leak checker sees to the rest */
 }
 
+static void test_a_failure_is_confirmed(void **state)
+{
+    struct stand s;
+
+    (void)state;
+    start(&s, 4, true, true);
+    load_retried(&s, "/down", 2);
+    run_until_done(&s);
+    assert_int_equal(s.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(s.events[i].attempt, i + 1);
+        assert_int_equal(s.events[i].final, i == 2);
+        assert_int_equal(s.events[i].status, CHECK_DOWN);
+        assert_int_equal(s.events[i].error, ERROR_STATUS);
+        assert_string_equal(s.events[i].message, "status 500 is not in 200-399");
+        assert_true(s.events[i].has_answers);
+        assert_int_equal(s.events[i].slot_us, s.events[0].slot_us);
+        if (i > 0) {
+            int64_t wait_us = s.events[i].time_us - s.events[i - 1].time_us;
+
+            assert_true(wait_us > 900000 && wait_us < 5000000);
+            assert_true(s.events[i].lag_us >= 0 && s.events[i].lag_us < 900000);
+        }
+    }
+    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"down\"} "), 1);
+    assert_int_equal(counted(&s, "sitewatch_retries_total "), 2);
+    stop(&s);
+}
+
+static void run_until_retry_waits(struct stand *s)
+{
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    while ((s->server.connections == 0 || poller_in_flight(s->poller) > 0) &&
+           clock_mono_ns() < deadline_ns) {
+        turn(s, true);
+    }
+    assert_int_equal(poller_in_flight(s->poller), 0);
+    assert_int_equal(s->count, 0); /* its event waits with it */
+}
+
+static void test_a_failure_that_passes_does_not_count(void **state)
+{
+    struct stand s;
+
+    (void)state;
+    start(&s, 4, true, true);
+    load_retried(&s, "/down", 5);
+    run_until_retry_waits(&s);
+    assert_false(poller_is_done(s.poller));
+    s.server.replies = mended;
+    run_until_done(&s);
+    assert_int_equal(s.count, 2);
+    assert_false(s.events[0].final);
+    assert_int_equal(s.events[0].status, CHECK_DOWN);
+    assert_int_equal(s.events[1].attempt, 2);
+    assert_true(s.events[1].final);
+    assert_int_equal(s.events[1].status, CHECK_UP);
+    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"up\"} "), 1);
+    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"down\"} "), 0);
+    stop(&s);
+}
+
+static void test_what_is_given_up_is_final(void **state)
+{
+    static const char *const others[] = {"/ok", NULL};
+    struct stand s;
+
+    (void)state;
+    print_message("  a drain\n");
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 5);
+    run_until_retry_waits(&s);
+    poller_drain(s.poller);
+    assert_int_equal(s.count, 1);
+    assert_true(s.events[0].final);
+    assert_int_equal(s.events[0].attempt, 1);
+    assert_true(poller_is_done(s.poller));
+    stop(&s);
+
+    print_message("  a reload without the site\n");
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 5);
+    run_until_retry_waits(&s);
+    load(&s, others, 60, NULL);
+    assert_int_equal(s.count, 1);
+    assert_true(s.events[0].final);
+    stop(&s);
+
+    print_message("  a reload with the site as it was: it goes on\n");
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 1);
+    run_until_retry_waits(&s);
+    assert_int_equal(load_retried(&s, "/down", 1).unchanged, 1);
+    assert_int_equal(s.count, 0);
+    run_until_events(&s, 2);
+    assert_int_equal(s.events[1].attempt, 2);
+    assert_true(s.events[1].final);
+    stop(&s);
+
+    print_message("  a stop at once: nobody is told\n");
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 5);
+    run_until_retry_waits(&s);
+    stop(&s);
+    assert_int_equal(s.count, 0);
+}
+
+static void test_in_flight_while_it_leaves(void **state)
+{
+    static const char *const others[] = {"/ok", NULL};
+    struct stand s;
+    int64_t deadline_ns = clock_mono_ns() + TURNS_SECONDS_MAX * NS_PER_SEC;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 5);
+    while (poller_in_flight(s.poller) == 0 && clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    load(&s, others, 60, NULL);
+    while (event_of(&s, "/down") == NULL && clock_mono_ns() < deadline_ns) {
+        turn(&s, true);
+    }
+    assert_true(event_of(&s, "/down")->final);
+    stop(&s);
+}
+
+static void test_no_retry_while_none_may_start(void **state)
+{
+    struct stand s;
+    int64_t until_ns;
+
+    (void)state;
+    start(&s, 4, false, true);
+    load_retried(&s, "/down", 1);
+    run_until_retry_waits(&s);
+    until_ns = clock_mono_ns() + 1200 * NS_PER_MS;
+    while (clock_mono_ns() < until_ns) {
+        turn(&s, false);
+    }
+    assert_int_equal(s.count, 0);
+    run_until_events(&s, 2);
+    assert_true(s.events[1].final);
+    stop(&s);
+}
+
 static void test_an_unusable_ca_file_changes_nothing(void **state)
 {
     static const char *const paths[] = {"/ok", NULL};
@@ -349,6 +537,11 @@ int main(void)
         cmocka_unit_test(test_a_site_removed_while_its_check_is_in_flight),
         cmocka_unit_test(test_drain_waits_for_what_is_in_flight),
         cmocka_unit_test(test_stop_cuts_off_what_is_in_flight),
+        cmocka_unit_test(test_a_failure_is_confirmed),
+        cmocka_unit_test(test_a_failure_that_passes_does_not_count),
+        cmocka_unit_test(test_what_is_given_up_is_final),
+        cmocka_unit_test(test_in_flight_while_it_leaves),
+        cmocka_unit_test(test_no_retry_while_none_may_start),
         cmocka_unit_test(test_an_unusable_ca_file_changes_nothing),
     };
 

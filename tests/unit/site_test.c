@@ -499,6 +499,51 @@ static void refuses_what_does_not_go_together(void **state)
     site_free(&none);
 }
 
+static void all_attempts_fit_in_the_interval(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t seconds, retries, retry_seconds, timeout_ms; /* 0: not given */
+        int32_t expected_ms;                                 /* 0: refused */
+        const char *message;
+    } rows[] = {
+        {"a millisecond too long", 5, 1, 1, 2001, 0,
+         "retries: 2 attempts of 2001 ms and 1 waits of 1 s take 5002 ms, more than the interval "
+         "of 5 s; lower retries, retry_seconds or timeout_ms, or raise seconds"},
+        {"waits that fill the interval", 5, 5, 1, 0, 0,
+         "retries: 6 attempts of 1 ms and 5 waits of 1 s take 5006 ms, more than the interval of "
+         "5 s; lower retries, retry_seconds or timeout_ms, or raise seconds"},
+        {"the longest there can be", 86400, 5, 86400, 86400000, 0,
+         "retries: 6 attempts of 86400000 ms and 5 waits of 86400 s take 950400000 ms, more than "
+         "the interval of 86400 s; lower retries, retry_seconds or timeout_ms, or raise seconds"},
+        {"just so", 5, 1, 1, 2000, 2000, NULL},
+        {"the time that is left for each", 10, 2, 2, 0, 2000, NULL},
+        {"more than enough", 60, 2, 5, 0, 10000, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site site;
+        struct err err;
+
+        print_message("  %s\n", rows[i].name);
+        start(&site);
+        set_int(&site, "seconds", rows[i].seconds);
+        set_int(&site, "retries", rows[i].retries);
+        set_int(&site, "retry_seconds", rows[i].retry_seconds);
+        if (rows[i].timeout_ms > 0) {
+            set_int(&site, "timeout_ms", rows[i].timeout_ms);
+        }
+        assert_int_equal(site_finish(&site, &err), rows[i].expected_ms == 0 ? -1 : 0);
+        if (rows[i].expected_ms == 0) {
+            assert_string_equal(err.message, rows[i].message);
+        } else {
+            assert_int_equal(site.timeout_ms, rows[i].expected_ms);
+        }
+        site_free(&site);
+    }
+}
+
 static void a_site_put_together_by_hand_is_checked(void **state)
 {
     struct site site;
@@ -564,6 +609,8 @@ static const struct {
     {"body", T("\"x\n")},
     {"status", T("200-299,301")},
     {"timeout_ms", I(500)},
+    {"retries", I(2)},
+    {"retry_seconds", I(2)},
     {"slow_ms", I(400)},
     {"follow_redirects", B(false)},
     {"max_redirects", I(0)},
@@ -682,7 +729,8 @@ static void config_names_what_differs(void **state)
         "{\"url\":\"http://b/\",\"name\":\"n\",\"seconds\":7,\"pattern\":\"p\","
         "\"pattern_absent\":\"p\",\"header_pattern\":\"p\",\"json_path\":\"$.a[0]\",\"json_value\":"
         "\"1\",\"method\":\"PUT\",\"headers\":[\"A: b\"],\"body\":\"\\\"x\\n\","
-        "\"status\":\"200-299,301\",\"timeout_ms\":500,\"slow_ms\":400,"
+        "\"status\":\"200-299,301\",\"timeout_ms\":500,\"retries\":2,\"retry_seconds\":2,\"slow_"
+        "ms\":400,"
         "\"follow_redirects\":false,\"max_redirects\":0,\"max_body_bytes\":1,"
         "\"ip_version\":\"4\",\"http_version\":\"2\",\"verify_tls\":false,"
         "\"ca_file\":\"" READABLE "\",\"cert_file\":\"" READABLE "\",\"key_file\":\"" READABLE
@@ -755,6 +803,7 @@ int main(void)
         cmocka_unit_test(numbers_may_stand_for_versions),
         cmocka_unit_test(secrets_from_files),
         cmocka_unit_test(refuses_what_does_not_go_together),
+        cmocka_unit_test(all_attempts_fit_in_the_interval),
         cmocka_unit_test(a_site_put_together_by_hand_is_checked),
         cmocka_unit_test(what_follows_from_other_options),
         cmocka_unit_test(every_option_is_compared_and_copied),

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
-#include "producer/probe_internal.h"
+#include "producer/alarm.h"
 
 #define COUNT 200
 
@@ -25,6 +25,22 @@ static void nothing_set_is_never_due(void **state)
     assert_null(alarms_take_due(&alarms, 6));
     assert_ptr_equal(alarms_take_due(&alarms, 7), &alarm);
     assert_int_equal(alarms_next_due_ns(&alarms), TIME_NEVER);
+    alarms_free(&alarms);
+}
+
+static void there_is_room_for_more(void **state)
+{
+    struct alarms alarms;
+    struct alarm all[9] = {0};
+
+    (void)state;
+    alarms_init(&alarms, 0);
+    for (int64_t i = 0; i < 9; i++) {
+        alarm_set(&alarms, &all[i], 9 - i);
+    }
+    for (int64_t i = 9; i-- > 0;) {
+        assert_ptr_equal(alarms_take_due(&alarms, 9), &all[i]);
+    }
     alarms_free(&alarms);
 }
 
@@ -72,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_set_is_never_due),
+        cmocka_unit_test(there_is_room_for_more),
         cmocka_unit_test(alarms_come_in_order),
     };
 

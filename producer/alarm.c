@@ -1,9 +1,9 @@
-#include <assert.h>
+#include "producer/alarm.h"
+
 #include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
-#include "producer/probe_internal.h"
 
 /* A binary heap from index 1: the parent of i is i / 2. Each alarm knows its place, so that one
  * that is no longer needed is taken out from the middle. */
@@ -75,7 +75,10 @@ void alarm_clear(struct alarms *alarms, struct alarm *alarm)
 void alarm_set(struct alarms *alarms, struct alarm *alarm, int64_t due_ns)
 {
     alarm_clear(alarms, alarm);
-    assert(alarms->count < alarms->capacity);
+    if (alarms->count == alarms->capacity) {
+        alarms->capacity = 2 * alarms->capacity + 1;
+        alarms->heap = mem_resize(alarms->heap, alarms->capacity + 1, sizeof(alarms->heap[0]));
+    }
     alarm->due_ns = due_ns;
     alarm->place = ++alarms->count;
     move_up(alarms, alarm);
