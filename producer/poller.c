@@ -25,8 +25,9 @@
 struct check {
     struct member *member; /* NULL: idle */
     int64_t slot_ms;
+    int64_t slot_ns; /* the same by the monotonic clock */
     int32_t attempt; /* from 1 */
-    int64_t lag_us;  /* of this attempt */
+    int64_t lag_us;
     int64_t time_us; /* realtime when it began */
     struct check *next_idle;
 };
@@ -150,7 +151,7 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
     fill_measured(result, &verdict, &event);
     metric_observe(p->metrics.duration, (double)result->timing.total_us / (double)US_PER_SEC);
     if (wants_retry(p, check, &verdict)) {
-        retries_add(&p->retries, check->member, &event,
+        retries_add(&p->retries, check->member, &event, check->slot_ns,
                     clock_mono_ns() + check->member->site.retry_seconds * NS_PER_SEC);
     } else {
         emit(p, &event);
@@ -184,45 +185,38 @@ static void emit_missed(struct poller *p, const struct member *member,
 
 /* --- Starting checks --- */
 
-static void start_check(struct poller *p, const struct check *wish, int64_t now_ns)
+static void start_check(struct poller *p, struct member *member, int64_t slot_ms, int64_t slot_ns,
+                        int32_t attempt, int64_t now_ns)
 {
     struct check *check = p->idle;
-    struct member *member = wish->member;
+    int64_t lag_us = (now_ns - slot_ns) / NS_PER_US;
 
     p->idle = check->next_idle;
-    *check = *wish;
+    *check = (struct check){
+        .member = member,
+        .slot_ms = slot_ms,
+        .slot_ns = slot_ns,
+        .attempt = attempt,
+        .lag_us = lag_us,
+        .time_us = slot_ms * US_PER_MS + lag_us,
+    };
     siteset_begin_check(member);
     probe_start(p->probe, &member->site, judge_wants_body(&member->patterns), check, now_ns);
 }
 
 static void start_first(struct poller *p, const struct schedule_turn *turn, int64_t now_ns)
 {
-    struct check wish = {
-        .member = turn->tag,
-        .slot_ms = turn->slot_ms,
-        .attempt = 1,
-        .lag_us = turn->lag_us,
-        .time_us = turn->slot_ms * US_PER_MS + turn->lag_us,
-    };
-
     metric_observe(p->metrics.lag, (double)turn->lag_us / (double)US_PER_SEC);
-    start_check(p, &wish, now_ns);
+    start_check(p, turn->tag, turn->slot_ms, now_ns - turn->lag_us * NS_PER_US, 1, now_ns);
 }
 
 static void start_retry(struct poller *p, struct retry *retry, int64_t now_ns)
 {
-    struct check wish = {
-        .member = retry->member,
-        .slot_ms = retry->event.slot_us / US_PER_MS,
-        .attempt = retry->event.attempt + 1,
-        .lag_us = (now_ns - retry->alarm.due_ns) / NS_PER_US,
-        .time_us = clock_real_ns() / NS_PER_US,
-    };
-
     metric_add(p->metrics.retries, 1);
     emit_kept(p, retry, false);
-    start_check(p, &wish, now_ns);
-    retry_free(retry); /* after the check holds the member too */
+    start_check(p, retry->member, retry->event.slot_us / US_PER_MS, retry->slot_ns,
+                retry->event.attempt + 1, now_ns);
+    retry_free(retry); /* now that the check holds the member too */
 }
 
 static bool may_start_one(const struct poller *p)

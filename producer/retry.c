@@ -19,12 +19,13 @@ void retries_clear(struct retries *r)
 }
 
 void retries_add(struct retries *r, struct member *member, const struct event *event,
-                 int64_t due_ns)
+                 int64_t slot_ns, int64_t due_ns)
 {
     struct retry *retry = mem_alloc(1, sizeof(*retry));
 
     retry->member = member;
     retry->event = *event;
+    retry->slot_ns = slot_ns;
     retry->event.final_url = retry->final_url = mem_copy_string(event->final_url);
     retry->event.error_message = retry->message = mem_copy_string(event->error_message);
     retry->event.peer = retry->peer = mem_copy_string(event->peer);

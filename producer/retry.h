@@ -25,6 +25,7 @@ struct retry {
     struct retry *next; /* of the same site */
     struct member *member;
     struct event event; /* of the attempt that failed */
+    int64_t slot_ns;    /* its slot, by the monotonic clock */
     char *final_url, *message, *answers, *peer;
 };
 
@@ -34,7 +35,7 @@ void retries_clear(struct retries *r);
 
 /* Keeps a copy of what lives in the event for a moment only, and holds the member. */
 void retries_add(struct retries *r, struct member *member, const struct event *event,
-                 int64_t due_ns);
+                 int64_t slot_ns, int64_t due_ns);
 
 /* TIME_NEVER when none waits. */
 int64_t retries_next_due_ns(const struct retries *r);

@@ -49,6 +49,45 @@ def test_once_ends_with_1_when_any_site_is_not_up(sited, no_kafka, tmp_path):
     assert re.search(r"\bdown\b.*\bill\b", done.stdout), done.stdout
 
 
+def test_once_confirms_a_failure_and_counts_the_last_attempt(sited, no_kafka, tmp_path):
+    path = tmp_path / "sites.conf"
+    path.write_text(targets(target("ill", sited.url("/status/500"), "seconds = 10; retries = 1;")))
+    done = sitewatch.run("producer", "--once", "--targets-file", path, env=no_kafka)
+    assert done.returncode == 1
+    assert len(re.findall(r"\bill\b", done.stdout)) == 1, done.stdout
+    done = sitewatch.run("producer", "--once", "--output", "json", "--targets-file", path, env=no_kafka)
+    assert done.returncode == 1
+    first, last = map(json.loads, done.stdout.splitlines())
+    for event in (first, last):
+        events.check(event)
+    assert [(e["attempt"], e["final"]) for e in (first, last)] == [(1, False), (2, True)]
+    assert first["slot"] == last["slot"] and first["id"] != last["id"]
+
+
+def test_verdicts_on_headers_json_and_addresses(sited, no_kafka, tmp_path):
+    path = tmp_path / "sites.conf"
+    json_body = json.dumps({"a": {"b": ["x"]}}).encode().hex()
+    answer = sited.url(f"/bytes?hex={json_body}")
+    path.write_text(targets(
+        target("headers", answer, 'header_pattern = "(?im)^content-length: *\\\\d";'),
+        target("other headers", answer, 'header_pattern = "(?im)^x-nobody:";'),
+        target("json", answer, 'json_path = "$.a[\'b\'][0]"; json_value = "x";'),
+        target("other json", answer, 'json_path = "$.a.c";'),
+        target("no json", sited.url("/ok"), 'json_path = "$";'),
+        target("blocked", answer, "allow_private = false;")))
+    done = sitewatch.run("producer", "--once", "--output", "json", "--targets-file", path, env=no_kafka)
+    assert done.returncode == 1
+    found = {}
+    for event in map(json.loads, done.stdout.splitlines()):
+        events.check(event)
+        found[event["site"]["name"]] = event.get("error", {"type": "none"})
+    assert {name: error["type"] for name, error in found.items()} == {
+        "headers": "none", "other headers": "header", "json": "none", "other json": "json",
+        "no json": "json", "blocked": "blocked_address"}
+    assert found["other json"]["message"] == "$.a has no .c"
+    assert found["blocked"]["message"].endswith(" is loopback, and allow_private is false")
+
+
 def test_once_with_json_prints_valid_events(sited, no_kafka, tmp_path):
     path = tmp_path / "sites.conf"
     path.write_text(targets(

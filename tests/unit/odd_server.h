@@ -42,7 +42,7 @@ struct odd_reply {
 
 struct odd_server {
     const struct odd_reply *_Atomic replies; /* ends with path NULL */
-    SSL_CTX *tls;                    /* NULL: plain */
+    SSL_CTX *tls;                            /* NULL: plain */
     char peer[64];
     const char *bytes; /* a body that is no text */
     size_t bytes_len;
