@@ -15,6 +15,18 @@ struct held *held_new(const struct event *event, void *owner)
     return held;
 }
 
+struct held *held_restore(const struct message *message, uint64_t seq, void *owner)
+{
+    struct held *held = mem_alloc(1, sizeof(*held));
+
+    held->message = *message;
+    held->bytes = sizeof(*held) + message_bytes(message);
+    held->owner = owner;
+    held->seq = seq;
+    held->saved = true;
+    return held;
+}
+
 void held_free(struct held *held)
 {
     message_clear(&held->message);
@@ -66,6 +78,22 @@ void lane_append(struct lane *lane, struct held *held)
     TAILQ_INSERT_TAIL(&lane->events, held, link);
     lane->count++;
     waits(lane, held);
+    if (lane->unsaved == NULL && !held->saved) {
+        lane->unsaved = held;
+    }
+}
+
+static void unsaved_skip(struct lane *lane)
+{
+    do {
+        lane->unsaved = TAILQ_NEXT(lane->unsaved, link);
+    } while (lane->unsaved != NULL && lane->unsaved->saved);
+}
+
+void lane_saved(struct lane *lane)
+{
+    lane->unsaved->saved = true;
+    unsaved_skip(lane);
 }
 
 struct held *lane_peek(const struct lane *lane)
@@ -119,6 +147,9 @@ void lane_remove(struct lane *lane, struct held *held)
     } else {
         assert(held == lane->next); /* others that wait are never removed */
         waits_no_more(lane);
+    }
+    if (held == lane->unsaved) {
+        unsaved_skip(lane);
     }
     TAILQ_REMOVE(&lane->events, held, link);
     lane->count--;

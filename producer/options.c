@@ -139,6 +139,23 @@ static const struct setting settings[] = {
      .help = "keep so long that a name does not exist"},
     KAFKA_SETTINGS_ROWS(struct options, kafka),
     COMMON_TOPIC_ROWS(struct options),
+    {.name = "spool-file",
+     .env = "SPOOL_FILE",
+     .type = SETTING_TEXT,
+     .offset = FIELD(spool_file),
+     .value_name = "FILE",
+     .help = "keep events here that Kafka does not take, so that checks go on and a kill loses "
+             "none; off: nowhere; default spool.sqlite in STATE_DIRECTORY, which systemd sets, "
+             "and off without it"},
+    {.name = "spool-max-mb",
+     .env = "SPOOL_MAX_MB",
+     .type = SETTING_INT,
+     .offset = FIELD(spool_max_mb),
+     .fallback = "1024",
+     .min = 1,
+     .max = 1048576,
+     .value_name = "MB",
+     .help = "size of that file at the most; then its oldest events are dropped"},
 };
 
 const struct settings_table producer_options = {

@@ -33,7 +33,11 @@ struct options {
     int64_t dns_timeout_ms, dns_tries, dns_ttl_min_s, dns_ttl_max_s, dns_negative_ttl_s;
     struct kafka_settings kafka;
     char *topic_success, *topic_failure;
+    char *spool_file; /* NULL: the default; SPOOL_OFF: none */
+    int64_t spool_max_mb;
 };
+
+#define SPOOL_OFF "off"
 
 extern const struct settings_table producer_options;
 

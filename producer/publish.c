@@ -8,7 +8,9 @@
 #include <sys/eventfd.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/mem.h"
+#include "producer/backlog.h"
 #include "producer/client.h"
 #include "producer/lane.h"
 #include "producer/trouble.h"
@@ -19,6 +21,7 @@
 
 enum { ROUTE_SUCCESS, ROUTE_FAILURE, ROUTES };
 _Static_assert(ROUTES == CLIENT_TOPICS, "a topic of the client for each route");
+_Static_assert(ROUTES == SPOOL_LANES, "a lane of the spool for each route");
 
 /* A topic, and what is on its way there. One topic's trouble does not stop the other. */
 struct route {
@@ -39,7 +42,8 @@ struct publish {
     struct client client;
     int64_t restart_ns; /* no new producer is made before */
     struct route routes[ROUTES];
-    int64_t full_until_ns; /* librdkafka's queue is not tried before, unless a report comes */
+    struct backlog backlog; /* of their lanes */
+    int64_t full_until_ns;  /* librdkafka's queue is not tried before, unless a report comes */
 
     /* Noted by callbacks for publish_poll. */
     bool reported, delivered, brokers_down;
@@ -61,6 +65,8 @@ static struct trouble_facts facts(const struct publish *p)
         .waiting_bytes = p->routes[ROUTE_SUCCESS].lane.waiting_bytes +
                          p->routes[ROUTE_FAILURE].lane.waiting_bytes,
         .waiting_bytes_max = PUBLISH_WAITING_BYTES_MAX,
+        .behind = backlog_is_behind(&p->backlog),
+        .spooling = backlog_has_room(&p->backlog),
         .brokers_down = p->brokers_down,
         .delivered = p->delivered,
     };
@@ -84,6 +90,7 @@ static void on_delivery(rd_kafka_t *kafka, const rd_kafka_message_t *report, voi
         p->delivered = true;
         metric_add(route->delivered, 1);
         lane_remove(&route->lane, held);
+        backlog_forget(&p->backlog, held);
         held_free(held);
     } else if (is_size(report->err) && held->alone) {
         lane_remove(&route->lane, held);
@@ -138,6 +145,8 @@ static void route_init(struct publish *p, size_t index, const char *setting, str
     trouble_topic_init(&route->trouble, p->client.names[index], setting);
     lane_init(&route->lane);
     TAILQ_INIT(&route->refused);
+    p->backlog.lanes[index].lane = &route->lane;
+    p->backlog.lanes[index].owner = route;
     route->delivered = route_counter(route, "delivered", m);
     route->retried = route_counter(route, "retried", m);
 }
@@ -190,6 +199,14 @@ struct publish *publish_new(const struct publish_settings *settings, struct metr
         route_init(p, i, names[i], m);
     }
     metrics_make(p, m);
+    if (settings->spool_file != NULL) {
+        p->backlog.spool =
+            spool_new(settings->spool_file, settings->spool_bytes_max, p->client.fd, m, err);
+        if (p->backlog.spool == NULL) {
+            publish_free(p);
+            return NULL;
+        }
+    }
     return p;
 }
 
@@ -209,6 +226,7 @@ void publish_free(struct publish *p)
             held_free(held);
         }
     }
+    spool_free(p->backlog.spool); /* it writes to the client's descriptor */
     client_clear(&p->client);
     free(p);
 }
@@ -232,6 +250,7 @@ static void drop(struct route *route, struct held *held, int64_t now_ns)
 {
     metric_add(route->publish->too_large, 1);
     trouble_dropped(&route->trouble, &held->message, now_ns);
+    backlog_forget(&route->publish->backlog, held);
     held_free(held);
 }
 
@@ -286,12 +305,16 @@ static void gauges_set(struct publish *p)
 void publish_event(struct publish *p, const struct event *event)
 {
     bool good = event->status == CHECK_UP || event->status == CHECK_DEGRADED;
-    struct route *route = &p->routes[good ? ROUTE_SUCCESS : ROUTE_FAILURE];
+    unsigned index = good ? ROUTE_SUCCESS : ROUTE_FAILURE;
+    struct route *route = &p->routes[index];
     size_t waited = route->lane.waiting;
+    int64_t now_ns = clock_mono_ns();
+    bool in_lane = backlog_add(&p->backlog, index, held_new(event, route), now_ns);
 
-    lane_append(&route->lane, held_new(event, route));
-    hand_over(p, clock_mono_ns());
-    if (p->trouble.full && route->lane.waiting > waited) {
+    if (in_lane) {
+        hand_over(p, now_ns);
+    }
+    if (p->trouble.full && (!in_lane || route->lane.waiting > waited)) {
         p->trouble.full_events++;
         metric_add(p->queue_full, 1);
     }
@@ -343,6 +366,7 @@ static void route_settle(struct route *route, int64_t now_ns)
     if (route->failed > 0) {
         route->failed = 0;
         route->retry_ns = now_ns + RETRY_NS;
+        route->publish->backlog.lanes[route - route->publish->routes].save_all = true;
         explain(route, route->failed_code, now_ns);
     }
 }
@@ -371,7 +395,9 @@ void publish_poll(struct publish *p)
     if (p->reported) {
         p->full_until_ns = 0; /* each report is room for one more */
     }
+    backlog_turn(&p->backlog, now_ns);
     hand_over(p, now_ns);
+    backlog_ask(&p->backlog);
 
     const struct trouble_facts now = facts(p);
 
@@ -382,10 +408,10 @@ void publish_poll(struct publish *p)
 
 int64_t publish_next_due_ns(const struct publish *p)
 {
-    int64_t due_ns = TIME_NEVER;
+    int64_t due_ns = backlog_due_ns(&p->backlog);
 
     if (p->client.kafka == NULL) {
-        return p->restart_ns;
+        return p->restart_ns < due_ns ? p->restart_ns : due_ns;
     }
     for (size_t i = 0; i < ROUTES; i++) {
         const struct route *route = &p->routes[i];
@@ -401,7 +427,7 @@ int64_t publish_next_due_ns(const struct publish *p)
 
 bool publish_has_room(const struct publish *p)
 {
-    return waiting(p) == 0;
+    return (waiting(p) == 0 && !backlog_is_behind(&p->backlog)) || backlog_has_room(&p->backlog);
 }
 
 int publish_fd(const struct publish *p)
@@ -414,22 +440,18 @@ size_t publish_pending(const struct publish *p)
     return p->routes[ROUTE_SUCCESS].lane.count + p->routes[ROUTE_FAILURE].lane.count;
 }
 
-int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
+/* Waits until nothing in memory is pending, or waiting for it is of no use. */
+static void deliver(struct publish *p, int64_t until_ns)
 {
-    int64_t until_ns = clock_mono_ns() + timeout_ms * NS_PER_MS;
-
     for (;;) {
         publish_poll(p);
 
         int64_t now_ns = clock_mono_ns();
         int64_t due_ns = publish_next_due_ns(p);
+        bool useless = p->trouble.down && backlog_has_room(&p->backlog);
 
-        if (publish_pending(p) == 0) {
-            return 0;
-        }
-        if (now_ns >= until_ns) {
-            return err_set(err, ERR_RETRY, "%zu events are not delivered after %" PRId64 " ms",
-                           publish_pending(p), timeout_ms);
+        if (publish_pending(p) == 0 || now_ns >= until_ns || useless) {
+            return;
         }
 
         int64_t left_ns = (due_ns < until_ns ? due_ns : until_ns) - now_ns;
@@ -446,4 +468,34 @@ int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
             poll(&ready, 1, wait_ms);
         }
     }
+}
+
+/* What is left goes to the disk. */
+static int save_rest(struct publish *p, struct err *err)
+{
+    size_t left = publish_pending(p);
+
+    if (left == 0 && !backlog_is_behind(&p->backlog)) {
+        return 0;
+    }
+    if (backlog_save(&p->backlog, err) < 0) {
+        return err_context(err, "%zu events are not delivered", left);
+    }
+    log_write(LOG_INFO, "events are kept in the spool", LOG_I("from_memory", left));
+    return 0;
+}
+
+int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
+{
+    p->backlog.ending = true;
+    deliver(p, clock_mono_ns() + timeout_ms * NS_PER_MS);
+    p->backlog.ending = false;
+    if (p->backlog.spool != NULL) {
+        return save_rest(p, err);
+    }
+    if (publish_pending(p) > 0) {
+        return err_set(err, ERR_RETRY, "%zu events are not delivered after %" PRId64 " ms",
+                       publish_pending(p), timeout_ms);
+    }
+    return 0;
 }

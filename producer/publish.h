@@ -6,10 +6,13 @@
  * publish_poll() when it is ready. An event is held until it is delivered: one that librdkafka's
  * queue has no room for, or whose delivery failed, waits here in order and is handed over again.
  * While any waits, publish_has_room() is false and no new check should be started: back-pressure,
- * counted and logged, instead of loss. After a fatal error of the idempotent producer it is made
- * anew, and what was not acknowledged is sent again; ids make repeats harmless.
+ * counted and logged, instead of loss. With a spool (producer/spool) what waits is on disk, and
+ * checks go on as long as the disk takes it (producer/backlog says which events are where). After a
+ * fatal error of the idempotent producer it is made anew, and what was not acknowledged is sent
+ * again; ids make repeats harmless.
  *
- * It never gives an event up but for one reason: it is too large for Kafka, alone in its request.
+ * It never gives an event up but for two reasons: it is too large for Kafka, alone in its request;
+ * or it is among the oldest of a full spool.
  *
  * Counts sitewatch_events_total{topic,result="delivered|retried"},
  * sitewatch_events_dropped_total{reason="too_large"}, sitewatch_queue_full_total,
@@ -36,6 +39,8 @@
 struct publish_settings {
     struct kafka_settings kafka;
     const char *topic_success, *topic_failure;
+    const char *spool_file; /* NULL: no spool */
+    int64_t spool_bytes_max;
 };
 
 struct publish;
@@ -44,12 +49,12 @@ struct publish;
 int publish_check(const struct kafka_settings *kafka, struct err *err) MUST_CHECK;
 
 /* Keeps nothing of settings. NULL, ERR_INVALID for a property or a topic's name, ERR_FATAL
- * otherwise. */
+ * otherwise, also for a spool that another process uses. */
 struct publish *publish_new(const struct publish_settings *settings, struct metrics *m,
                             struct err *err);
 
-/* What is still not delivered is lost: call publish_flush first. publish_free(NULL) does nothing.
- */
+/* What is neither delivered nor in the spool is lost: call publish_flush first.
+ * publish_free(NULL) does nothing. */
 void publish_free(struct publish *p);
 
 /* Takes the event whatever the queue's state. Which topic: by event->status. */
@@ -65,10 +70,11 @@ void publish_poll(struct publish *p);
 /* When publish_poll wants to be called though the descriptor is not ready, or TIME_NEVER. */
 int64_t publish_next_due_ns(const struct publish *p);
 
-/* Events handed in and not delivered yet. */
+/* Events handed in and not delivered yet, but for those that are on disk alone. */
 size_t publish_pending(const struct publish *p);
 
-/* Wait for delivery of everything. ERR_RETRY says how many are not delivered after timeout_ms. */
+/* Wait for delivery of everything in memory; with a spool what is left after timeout_ms is put
+ * there, at once when no broker is reached. ERR_RETRY says how many are neither. */
 int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err) MUST_CHECK;
 
 #endif

@@ -19,7 +19,9 @@
 
 #define TURN_NS_MAX NS_PER_SEC  /* a heartbeat at least so often */
 #define DESCRIPTORS_PER_CHECK 2 /* the old and the new socket of a redirect */
-#define DESCRIPTORS_BESIDE 64   /* Kafka, the admin endpoint, name servers, files */
+#define SPOOL_NAME "spool.sqlite"
+#define SPOOL_PATH_SIZE 4096
+#define DESCRIPTORS_BESIDE 64 /* Kafka, the admin endpoint, name servers, files */
 
 struct service {
     const struct options *options;
@@ -184,12 +186,31 @@ static int start_poller(struct service *s, const char *version, struct err *err)
     return s->poller == NULL ? -1 : 0;
 }
 
+/* NULL: none. Where nobody gave us a place to write to, we make no file. */
+static const char *spool_file(const struct options *o, char *text, size_t size)
+{
+    const char *directory = getenv("STATE_DIRECTORY");
+
+    if (o->spool_file != NULL) {
+        return strcmp(o->spool_file, SPOOL_OFF) == 0 ? NULL : o->spool_file;
+    }
+    if (directory == NULL || directory[0] == '\0') {
+        return NULL;
+    }
+    /* systemd separates several by colons. */
+    snprintf(text, size, "%.*s/" SPOOL_NAME, (int)strcspn(directory, ":"), directory);
+    return text;
+}
+
 static int start_publish(struct service *s, struct err *err)
 {
+    char text[SPOOL_PATH_SIZE];
     struct publish_settings settings = {
         .kafka = s->options->kafka,
         .topic_success = s->options->topic_success,
         .topic_failure = s->options->topic_failure,
+        .spool_file = spool_file(s->options, text, sizeof(text)),
+        .spool_bytes_max = s->options->spool_max_mb * 1024 * 1024,
     };
 
     if (s->options->once || s->options->output == OUTPUT_JSON) {
@@ -198,6 +219,12 @@ static int start_publish(struct service *s, struct err *err)
     s->publish = publish_new(&settings, s->metrics, err);
     if (s->publish == NULL) {
         return -1;
+    }
+    if (settings.spool_file != NULL) {
+        log_write(LOG_INFO, "spool", LOG_S("file", settings.spool_file),
+                  LOG_I("mb_max", s->options->spool_max_mb));
+    } else {
+        log_write(LOG_INFO, "no spool, checks wait while Kafka is away");
     }
     return loop_watch(s->loop, publish_fd(s->publish), LOOP_READ, on_publish_ready, s, err);
 }
@@ -327,7 +354,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
     }
     if (s.quit) {
         log_write(LOG_WARN, "second signal, leaving at once",
-                  LOG_I("events_lost", s.publish == NULL ? 0 : publish_pending(s.publish)));
+                  LOG_I("events_pending", s.publish == NULL ? 0 : publish_pending(s.publish)));
         _exit(EXIT_CLEAN);
     }
     if (rc == 0) {

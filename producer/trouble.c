@@ -29,7 +29,9 @@ void trouble_full(struct trouble *t, const struct trouble_facts *facts, int64_t 
     /* At the edge of its size a queue is full and not full many times a second. */
     t->full_logged = log_limit_allows(&t->full_limit, now_ns, &held_back);
     if (t->full_logged) {
-        log_write(LOG_WARN, "Kafka queue is full, checks wait",
+        log_write(LOG_WARN,
+                  facts->spooling ? "Kafka queue is full, events wait in the spool"
+                                  : "Kafka queue is full, checks wait",
                   LOG_I("queued", facts->pending - facts->waiting),
                   LOG_I("waiting", facts->waiting), LOG_I("held_back", held_back));
     }
@@ -47,7 +49,7 @@ void trouble_settle(struct trouble *t, const struct trouble_facts *facts, int64_
         log_write(LOG_WARN, "no Kafka broker is reached, events wait",
                   LOG_I("pending", facts->pending));
     }
-    if (t->full && facts->waiting == 0) {
+    if (t->full && facts->waiting == 0 && !facts->behind) {
         t->full = false;
         if (t->full_logged) {
             log_write(LOG_INFO, "Kafka takes events again", LOG_I("waited", t->full_events),

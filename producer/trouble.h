@@ -35,6 +35,8 @@ struct trouble_topic {
 struct trouble_facts {
     size_t pending, waiting, waiting_bytes, waiting_bytes_max;
     bool brokers_down, delivered; /* since the last time */
+    bool behind;                  /* events are on disk alone */
+    bool spooling;                /* what waits does so on disk, and no check for it */
 };
 
 void trouble_init(struct trouble *t);

@@ -47,6 +47,7 @@ struct world {
     char good[32], bad[32]; /* topics */
     struct metrics *metrics;
     struct publish *publish;
+    const char *spool_file; /* NULL: none */
     int log_file, stderr_saved;
 };
 
@@ -59,7 +60,10 @@ static struct publish *publish_make(struct world *w, const char *servers,
     char *names[PAIRS_MAX + 2], *values[PAIRS_MAX + 2];
     char brokers[128];
     const char *const fast[] = {"reconnect.backoff.ms=20", "reconnect.backoff.max.ms=50"};
-    struct publish_settings settings = {.topic_success = w->good, .topic_failure = w->bad};
+    struct publish_settings settings = {.topic_success = w->good,
+                                        .topic_failure = w->bad,
+                                        .spool_file = w->spool_file,
+                                        .spool_bytes_max = 64 * 1024 * 1024};
     size_t count = 0;
 
     for (size_t i = 0; i < PAIRS_MAX + 2; i++) {
@@ -235,9 +239,10 @@ static void event_publish(struct world *w, int n, enum check_status status, cons
     event.site_url = "http://localhost/";
     event.location = "a place";
     event.observer = "host-1";
-    event.slot_us = 1763712005000000;
+    event.slot_us = 1763712005000000 + n * INT64_C(1000000);
     event.time_us = 1763712005001000;
-    event.attempt = n + 1;
+    event.attempt = 1;
+    event.lag_us = n;
     event.interval_s = 5;
     event.final = true;
     event.status = status;
@@ -319,7 +324,7 @@ static void got_fill(struct got *got, const rd_kafka_message_t *message)
 
     assert_non_null(doc);
     got->partition = message->partition;
-    got->number = event.attempt - 1;
+    got->number = (int)event.lag_us;
     snprintf(got->key, sizeof(got->key), "%.*s", (int)message->key_len, (const char *)message->key);
     assert_string_equal(got->key, event.site_name);
     header_copy(message, "ce_id", got->id, sizeof(got->id));
@@ -813,6 +818,218 @@ static void what_is_pending_at_the_end_is_freed(void **state)
     world_free(&w);
 }
 
+/* --- With a spool --- */
+
+#define SPOOLED_MAX 3000
+
+static int64_t gauge(const struct world *w, const char *name)
+{
+    char wanted[64];
+    size_t len;
+    char *text = metrics_render(w->metrics, &len);
+    const char *line;
+    int64_t value = -1;
+
+    snprintf(wanted, sizeof(wanted), "\n%s ", name);
+    line = strstr(text, wanted);
+    if (line != NULL) {
+        value = strtoll(line + strlen(wanted), NULL, 10);
+    }
+    free(text);
+    return value;
+}
+
+static bool spool_is_empty(struct world *w)
+{
+    return publish_pending(w->publish) == 0 && gauge(w, "sitewatch_spool_events") == 0;
+}
+
+static bool all_is_in_the_spool(struct world *w)
+{
+    return gauge(w, "sitewatch_spool_events") == SPOOLED_MAX;
+}
+
+static void spool_path(char path[64])
+{
+    snprintf(path, 64, "/tmp/publish-test-XXXXXX");
+    close(mkstemp(path)); /* SQLite takes an empty file for a new one */
+}
+
+static void spool_remove(const char *path)
+{
+    char log[80];
+
+    snprintf(log, sizeof(log), "%s-wal", path);
+    unlink(path);
+    unlink(log);
+}
+
+static const char *const small_queue[PAIRS_MAX] = {"queue.buffering.max.messages=100"};
+
+static void world_make_away(struct world *w, const char *spool_file)
+{
+    struct err err;
+
+    world_begin(w);
+    w->spool_file = spool_file;
+    rd_kafka_mock_broker_set_down(w->cluster, 1);
+    w->publish = publish_make(w, rd_kafka_mock_cluster_bootstraps(w->cluster), small_queue, &err);
+    if (w->publish == NULL) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void with_a_spool_events_wait_on_disk_and_checks_go_on(void **state)
+{
+    char path[64];
+    struct world w;
+
+    (void)state;
+    spool_path(path);
+    world_make_away(&w, path);
+    for (int i = 0; i < SPOOLED_MAX; i++) {
+        event_publish(&w, i, CHECK_UP, NULL);
+        assert_true(publish_has_room(w.publish));
+    }
+    assert_true(publish_pending(w.publish) < 1300); /* the others are on disk alone */
+    assert_true(publish_next_due_ns(w.publish) <= clock_mono_ns() + 500 * NS_PER_MS);
+    drive(&w, all_is_in_the_spool);
+    rd_kafka_mock_broker_set_up(w.cluster, 1);
+    drive(&w, spool_is_empty);
+    log_expect(&w, "Kafka queue is full, events wait in the spool", 1);
+    log_expect(&w, "Kafka takes events again", 1);
+    expect_arrived(w.good, SPOOLED_MAX, false);
+    assert_int_equal(counted(&w, "sitewatch_events_dropped", "reason=\"spool_full\""), 0);
+    world_free(&w);
+    spool_remove(path);
+}
+
+static void what_an_earlier_run_left_goes_first_and_in_order(void **state)
+{
+    char path[64];
+    struct world w;
+    struct err err;
+
+    (void)state;
+    spool_path(path);
+    world_make_away(&w, path);
+    for (int i = 0; i < SPOOLED_MAX - 8; i++) {
+        event_publish(&w, i, CHECK_UP, NULL);
+    }
+    assert_int_equal(publish_flush(w.publish, 0, &err), 0);
+    log_expect(&w, "events are kept in the spool", 1);
+    publish_free(w.publish);
+
+    w.publish = publish_make(&w, rd_kafka_mock_cluster_bootstraps(w.cluster), small_queue, &err);
+    assert_non_null(w.publish);
+    publish_poll(w.publish);
+    for (int i = SPOOLED_MAX - 8; i < SPOOLED_MAX; i++) {
+        event_publish(&w, i, CHECK_UP, NULL);
+    }
+    assert_true(publish_has_room(w.publish));
+    rd_kafka_mock_broker_set_up(w.cluster, 1);
+    drive(&w, all_delivered);
+    drive(&w, spool_is_empty);
+    expect_arrived(w.good, SPOOLED_MAX, false);
+    world_free(&w);
+    spool_remove(path);
+}
+
+static bool first_is_saved(struct world *w)
+{
+    return gauge(w, "sitewatch_spool_events") == 2;
+}
+
+static void an_event_that_is_not_acknowledged_in_time_is_saved(void **state)
+{
+    char path[64];
+    struct world w;
+    int64_t start_ns;
+
+    (void)state;
+    spool_path(path);
+    world_make_away(&w, path);
+    start_ns = clock_mono_ns();
+    event_publish(&w, 0, CHECK_UP, NULL);
+    event_publish(&w, 1, CHECK_DOWN, "down");
+    assert_in_range(publish_next_due_ns(w.publish), start_ns + 500 * NS_PER_MS,
+                    clock_mono_ns() + 500 * NS_PER_MS);
+    drive(&w, first_is_saved);
+    assert_true(clock_mono_ns() - start_ns >= 500 * NS_PER_MS);
+    assert_int_equal(publish_next_due_ns(w.publish), TIME_NEVER);
+    assert_int_equal(publish_pending(w.publish), 2);
+    rd_kafka_mock_broker_set_up(w.cluster, 1);
+    drive(&w, spool_is_empty);
+    expect_arrived(w.good, 1, false);
+    world_free(&w);
+    spool_remove(path);
+}
+
+static void a_failed_delivery_is_saved_at_once(void **state)
+{
+    char path[64];
+    struct world w;
+    struct err err;
+
+    (void)state;
+    spool_path(path);
+    world_begin(&w);
+    w.spool_file = path;
+    rd_kafka_mock_push_request_errors(w.cluster, API_PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_POLICY_VIOLATION);
+    w.publish = publish_make(&w, rd_kafka_mock_cluster_bootstraps(w.cluster), no_pairs, &err);
+    assert_non_null(w.publish);
+    event_publish(&w, 0, CHECK_UP, NULL);
+    drive(&w, any_retried);
+    publish_poll(w.publish);
+    assert_true(publish_has_room(w.publish)); /* though it waits */
+    drive(&w, spool_is_empty);
+    expect_arrived(w.good, 1, false);
+    world_free(&w);
+    spool_remove(path);
+}
+
+static void a_spool_that_cannot_be_written_leaves_back_pressure(void **state)
+{
+    struct world w;
+    struct err err;
+
+    (void)state;
+    world_make_away(&w, "/dev/null/none/spool.sqlite");
+    log_expect(&w, "spool does not take events", 1);
+    assert_true(publish_has_room(w.publish));
+    events_publish(&w, 200);
+    assert_false(publish_has_room(w.publish));
+    assert_int_equal(publish_pending(w.publish), 200);
+    assert_int_equal(publish_flush(w.publish, 0, &err), -1);
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_non_null(strstr(err.message, "200 events are not delivered: spool /dev/null/none"));
+    rd_kafka_mock_broker_set_up(w.cluster, 1);
+    drive(&w, all_delivered);
+    assert_true(publish_has_room(w.publish));
+    expect_arrived(w.good, 200, false);
+    world_free(&w);
+}
+
+static void a_spool_of_another_producer_is_refused(void **state)
+{
+    char path[64];
+    struct world w;
+    struct err err;
+
+    (void)state;
+    spool_path(path);
+    world_begin(&w);
+    w.spool_file = path;
+    w.publish = publish_make(&w, "localhost:1", no_pairs, &err);
+    assert_non_null(w.publish);
+    assert_null(publish_make(&w, "localhost:1", no_pairs, &err));
+    assert_int_equal(err.kind, ERR_FATAL);
+    assert_non_null(strstr(err.message, "is in use by another process"));
+    world_free(&w);
+    spool_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -832,6 +1049,12 @@ int main(void)
                                   log_show),
         cmocka_unit_test_teardown(a_missing_topic_is_named_and_its_events_wait, log_show),
         cmocka_unit_test_teardown(what_is_pending_at_the_end_is_freed, log_show),
+        cmocka_unit_test_teardown(with_a_spool_events_wait_on_disk_and_checks_go_on, log_show),
+        cmocka_unit_test_teardown(what_an_earlier_run_left_goes_first_and_in_order, log_show),
+        cmocka_unit_test_teardown(an_event_that_is_not_acknowledged_in_time_is_saved, log_show),
+        cmocka_unit_test_teardown(a_failed_delivery_is_saved_at_once, log_show),
+        cmocka_unit_test_teardown(a_spool_that_cannot_be_written_leaves_back_pressure, log_show),
+        cmocka_unit_test_teardown(a_spool_of_another_producer_is_refused, log_show),
     };
 
     return cmocka_run_group_tests(tests, broker_make, broker_end);
