@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "producer/lane.h"
@@ -26,6 +27,16 @@ static struct held *event_new(void)
     event.attempt = 1;
     event.interval_s = 5;
     return held_new(&event, NULL);
+}
+
+/* One that was read back. */
+static struct message event_new_message(void)
+{
+    struct held *held = event_new();
+    struct message message = held->message;
+
+    free(held);
+    return message;
 }
 
 static void an_empty_lane_offers_nothing(void **state)
@@ -65,6 +76,44 @@ static void what_failed_goes_before_what_came_after_it(void **state)
     assert_int_equal(lane.waiting, 4);
     lane_clear(&lane);
     assert_int_equal(lane.waiting_bytes, 0);
+}
+
+static void the_first_that_is_not_saved_is_known_whatever_goes(void **state)
+{
+    struct lane lane;
+    struct held *held[4], *back;
+
+    (void)state;
+    lane_init(&lane);
+    assert_null(lane.unsaved);
+    for (size_t i = 0; i < 4; i++) {
+        held[i] = event_new();
+        lane_append(&lane, held[i]);
+        lane_queued(&lane);
+    }
+    assert_ptr_equal(lane.unsaved, held[0]);
+    lane_remove(&lane, held[0]); /* delivered before it was saved */
+    held_free(held[0]);
+    assert_ptr_equal(lane.unsaved, held[1]);
+    lane_saved(&lane);
+    assert_true(held[1]->saved);
+    assert_ptr_equal(lane.unsaved, held[2]);
+    lane_failed(&lane, held[1]); /* and is saved still */
+    assert_ptr_equal(lane.unsaved, held[2]);
+    lane_saved(&lane);
+    lane_saved(&lane);
+    assert_null(lane.unsaved);
+
+    struct message message = event_new_message();
+
+    back = held_restore(&message, 17, &lane);
+    assert_true(back->saved && back->seq == 17 && back->owner == &lane && back->bytes > 0);
+    lane_append(&lane, back); /* from disk */
+    assert_null(lane.unsaved);
+    lane_append(&lane, event_new());
+    assert_ptr_equal(lane.unsaved, TAILQ_NEXT(back, link));
+    lane_clear(&lane);
+    assert_null(lane.unsaved);
 }
 
 static void one_that_must_be_alone_waits_for_the_others_and_they_for_it(void **state)
@@ -237,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_lane_offers_nothing),
         cmocka_unit_test(what_failed_goes_before_what_came_after_it),
+        cmocka_unit_test(the_first_that_is_not_saved_is_known_whatever_goes),
         cmocka_unit_test(one_that_must_be_alone_waits_for_the_others_and_they_for_it),
         cmocka_unit_test(any_sequence_of_steps_keeps_the_order),
         cmocka_unit_test(a_message_is_encoded_for_its_headers),
