@@ -17,9 +17,10 @@
 
 /* Advisory locks, with PG_LOCK_CLASS as the first key ("site" in ASCII). */
 #define PG_LOCK_CLASS "1936290917"
-#define PG_LOCK_MIGRATE "1" /* of a session */
-#define PG_LOCK_DAYS "2"    /* of a transaction, as all below; taken in sql/0001_init.sql */
-#define PG_LOCK_NAMES "3"
+#define PG_LOCK_MIGRATE "1"   /* of a session */
+#define PG_LOCK_DAYS "2"      /* of a transaction; taken in sql/0001_init.sql */
+#define PG_LOCK_NAMES "3"     /* of a transaction */
+#define PG_LOCK_RETENTION "4" /* of a session */
 
 /*
  * Connect; `database` replaces the DSN's unless NULL. A dead server is noticed within a minute by

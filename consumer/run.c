@@ -44,6 +44,8 @@ static struct store_settings store_settings(const struct options *o)
         .consumer_group = o->kafka_group,
         .max_auto_sites = o->max_auto_sites,
         .retention_days = o->retention_days,
+        .dead_letter_days = o->dead_letter_days,
+        .dead_letter_rows = o->dead_letter_rows,
     };
 }
 
@@ -134,6 +136,7 @@ static int wait_for_database(struct service *s, struct err *err)
 static void maintain(struct service *s, int64_t now_ns)
 {
     struct err why;
+    bool more = false;
 
     if (now_ns < s->maintenance_ns) {
         return;
@@ -145,7 +148,13 @@ static void maintain(struct service *s, int64_t now_ns)
         s->maintenance_ns = now_ns + MAINTENANCE_RETRY_NS;
         return;
     }
-    s->maintenance_ns = now_ns + MAINTENANCE_INTERVAL_NS;
+    if (store_retain(s->maintenance, &more, &why) < 0) {
+        log_write(LOG_WARN, "what is past its retention is kept for now",
+                  LOG_S("reason", why.message));
+        s->maintenance_ns = now_ns + MAINTENANCE_RETRY_NS;
+        return;
+    }
+    s->maintenance_ns = more ? now_ns : now_ns + MAINTENANCE_INTERVAL_NS; /* a signal may come in */
 }
 
 static void heed_signals(struct service *s, int64_t now_ns)

@@ -28,6 +28,11 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
     s->batch_rows =
         metrics_histogram(m, "sitewatch_batch_rows", "Rows and letters of a stored batch.", NULL,
                           rows_bounds, sizeof(rows_bounds) / sizeof(rows_bounds[0]));
+    s->partitions_dropped = metrics_counter(m, "sitewatch_partitions_dropped",
+                                            "Days of checks dropped past the retention.", NULL);
+    s->letters_deleted =
+        metrics_counter(m, "sitewatch_dead_letters_deleted",
+                        "Rows of dead_letters deleted by their age or number.", NULL);
     copyrows_init(&s->copy);
     return s;
 }

@@ -21,7 +21,8 @@
 #define STORE_DAYS_AHEAD 7       /* partitions made before they are needed */
 #define STORE_LOCATIONS_MAX 1000 /* rows of locations made from events */
 #define STORE_NAMES_CACHED_MAX 1000000
-#define STORE_LOCK_SECONDS "30" /* waited for a lock; then ERR_RETRY */
+#define STORE_LOCK_SECONDS "30"        /* waited for a lock; then ERR_RETRY */
+#define STORE_RETENTION_LOCK_MS "2000" /* waited for readers of a day that is to go */
 #define STORE_IDLE_SECONDS                                                                         \
     "120" /* what `deliver` may take; then the server ends the transaction                         \
            */
@@ -33,10 +34,12 @@ struct store_settings {
     const char *consumer_group;
     int64_t max_auto_sites; /* rows of websites made from events */
     int64_t retention_days; /* an older row makes no partition any more; 0: any may */
+    int64_t dead_letter_days, dead_letter_rows; /* of dead_letters; 0: no limit */
 };
 
 /* Does not connect yet. Registers sitewatch_rows_total, sitewatch_duplicates_total,
- * sitewatch_commit_seconds, sitewatch_batch_rows (shared by all stores of the process). */
+ * sitewatch_commit_seconds, sitewatch_batch_rows, sitewatch_partitions_dropped_total,
+ * sitewatch_dead_letters_deleted_total (shared by all stores of the process). */
 struct store *store_new(const struct store_settings *settings, struct metrics *m);
 void store_free(struct store *s);
 
@@ -93,5 +96,13 @@ int store_write(struct store *s, struct batch *batch, store_deliver_fn *deliver,
 /* Make the partitions of checks for today and `days` days more (UTC). To be called at the start
  * and every hour; of a day that comes without, store_write makes the partition itself. */
 int store_days_ahead(struct store *s, int days, struct err *err) MUST_CHECK;
+
+/*
+ * Drop the oldest day of checks that is past the retention, and delete a portion of the dead
+ * letters that are past theirs. To be called every hour, and again at once while *more says that
+ * there is more. Nothing happens, and *more is false, while another consumer does it. Inserts never
+ * wait; ERR_RETRY, after STORE_RETENTION_LOCK_MS, when somebody still reads the day.
+ */
+int store_retain(struct store *s, bool *more, struct err *err) MUST_CHECK;
 
 #endif

@@ -82,24 +82,19 @@ int store_days_ahead(struct store *s, int days, struct err *err)
 
 /* Which days may have a partition: one day of grace on both sides, so that this is never stricter
  * than those who judge the slot itself. */
-struct range {
-    int32_t first, last;
-};
-
-static struct range allowed_days(const struct store *s)
+int32_t store_days_first(const struct store *s)
 {
     int32_t now = today();
-    struct range range = {.first = INT32_MIN, .last = now + STORE_DAYS_AHEAD + 1};
 
-    if (s->settings.retention_days > 0 && s->settings.retention_days < now) {
-        range.first = now - (int32_t)s->settings.retention_days - 1;
-    }
-    return range;
+    return s->settings.retention_days > 0 && s->settings.retention_days < now
+               ? now - (int32_t)s->settings.retention_days - 1
+               : INT32_MIN;
 }
 
 int store_days_resolve(struct store *s, struct batch *batch, struct err *err)
 {
-    struct range range = allowed_days(s);
+    int32_t first = store_days_first(s);
+    int32_t latest = today() + STORE_DAYS_AHEAD + 1;
     struct store_refusals refused = {0};
     int32_t last = INT32_MIN;
     int rc = 0;
@@ -111,9 +106,9 @@ int store_days_resolve(struct store *s, struct batch *batch, struct err *err)
         if (!store_row_is_live(batch, row) || day == last) {
             continue;
         }
-        if (day < range.first) {
+        if (day < first) {
             store_refuse(&refused, i, "slot_expired", "the slot is older than the retention");
-        } else if (day > range.last) {
+        } else if (day > latest) {
             store_refuse(&refused, i, "slot_future", "the slot is days ahead");
         } else {
             rc = is_known(s, day) ? 0 : make_day(s, day, err);

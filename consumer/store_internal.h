@@ -8,6 +8,7 @@
  * store_copy.c   rows and letters in COPY form, in our tables' columns
  * store_names.c  ids of sites and locations
  * store_days.c   partitions of checks
+ * store_retention.c  what is dropped and deleted by age
  */
 #ifndef CONSUMER_STORE_INTERNAL_H
 #define CONSUMER_STORE_INTERNAL_H
@@ -57,6 +58,7 @@ struct store {
     struct pg_fault fault; /* why the last step failed */
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
+    struct metric *partitions_dropped, *letters_deleted;
 
     struct copyrows copy;
     struct name_id *sites, *locations; /* by name */
@@ -134,6 +136,9 @@ void store_names_forget(struct store *s);
  * than retention or far in the future must not make partitions. */
 int store_days_resolve(struct store *s, struct batch *batch, struct err *err) MUST_CHECK;
 void store_days_forget(struct store *s);
+
+/* The first day, counted from 1970, that may have a partition; a day before it is dropped. */
+int32_t store_days_first(const struct store *s);
 
 void store_refuse(struct store_refusals *list, size_t row, const char *reason, const char *detail);
 void store_refusals_free(struct store_refusals *list);

@@ -161,6 +161,8 @@ static inline struct store *fixture_store(struct fixture *f, const char *dsn, in
         .consumer_group = GROUP,
         .max_auto_sites = sites_max,
         .retention_days = 30,
+        .dead_letter_days = 7,
+        .dead_letter_rows = 1000,
     };
 
     return store_new(&settings, f->metrics);

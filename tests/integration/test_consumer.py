@@ -133,6 +133,19 @@ def test_migrate_says_what_it_did_and_then_that_there_is_nothing_to_do(pipeline)
     assert pipeline.query("SELECT * FROM schema_migrations") == before
 
 
+def test_a_day_past_the_retention_is_dropped_at_the_start(pipeline):
+    assert sitewatch.run("consumer", "migrate", env=pipeline.env).returncode == 0
+    for days_ago in (10, 2):
+        pipeline.query("SELECT checks_make_day(current_date - %s)", days_ago)
+    consumer = pipeline.consumer("--retention-days", "7")
+    consumer.wait_for_line('msg="day dropped".*retention_days=7')
+    assert sitewatch.metric_sum(consumer.metrics(), "sitewatch_partitions_dropped_total") == 1
+    days = pipeline.query("SELECT current_date - to_date(right(relname, 8), 'YYYYMMDD') AS ago "
+                          "FROM pg_class WHERE relname ~ '^checks_[0-9]{8}$'")
+    assert max(row["ago"] for row in days) == 2
+    consumer.terminate()
+
+
 def test_seeding_twice_changes_nothing(pipeline):
     sitewatch.run("consumer", "migrate", env=pipeline.env)
     targets = pipeline.targets_file('targets = ({ name = "a"; url = "http://a.example/"; seconds = 30; },'

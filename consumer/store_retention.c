@@ -1,0 +1,218 @@
+/*
+ * What is older than its retention goes: days of checks, and rows of the tables beside it.
+ *
+ * A day goes in three steps, each of which may be the last one before a crash: its table gets a
+ * mark, is detached, is dropped. DETACH ... CONCURRENTLY takes no lock that an insert or a read of
+ * checks waits for; it waits itself for those who read the day, and not for long: what it leaves
+ * half done then (a detach that is pending) is finished by a later turn, of whichever consumer.
+ * The mark tells a table that was detached to be dropped from one that a person detached to keep.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/store_internal.h"
+
+#define MARK "sitewatch: past its retention, to be dropped"
+#define LOCK_ARGUMENTS PG_LOCK_CLASS ", " PG_LOCK_RETENTION
+#define PORTION_ROWS "10000" /* deleted by one statement */
+#define PORTION_ROWS_COUNT 10000
+#define IDENTIFIER_BYTES_MAX 300 /* schema and table, quoted */
+
+static int run_step(struct store *s, const char *step, const char *sql, struct err *err)
+{
+    return pg_execute(s->conn, step, sql, NULL, NULL, &s->fault, err) < 0 ? store_outage(err) : 0;
+}
+
+/* --- Days --- */
+
+struct old_day {
+    char table[IDENTIFIER_BYTES_MAX]; /* schema-qualified, quoted */
+    char day[16];
+    bool attached, pending, is_ours; /* is_ours: to be dropped, not only to be detached */
+};
+
+/* The next day to work on. One whose detach is pending comes first: Postgres lets no other be
+ * detached before. */
+static int find_day(struct store *s, bool *found, struct old_day *old, struct err *err)
+{
+    static const char sql[] =
+        "SELECT format('%I.%I', n.nspname, c.relname), to_char(to_date(right(c.relname, 8),"
+        "   'YYYYMMDD'), 'YYYY-MM-DD'), (i.inhrelid IS NOT NULL)::int,"
+        "  coalesce(i.inhdetachpending, false)::int, (old OR marked)::int"
+        " FROM pg_class p JOIN pg_namespace n ON n.oid = p.relnamespace"
+        " JOIN pg_class c ON c.relnamespace = p.relnamespace AND c.relkind = 'r'"
+        "   AND c.relname ~ '^checks_[0-9]{8}$'"
+        " LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhparent = p.oid"
+        " CROSS JOIN LATERAL (SELECT i.inhrelid IS NOT NULL AND right(c.relname, 8)"
+        "     < to_char(date '1970-01-01' + $1::integer, 'YYYYMMDD') AS old,"
+        "   coalesce(obj_description(c.oid, 'pg_class') = '" MARK "', false) AS marked) d"
+        " WHERE p.oid = 'checks'::regclass AND (old OR marked OR i.inhdetachpending)"
+        " ORDER BY i.inhdetachpending DESC NULLS LAST, c.relname LIMIT 1";
+    struct pg_params p = {0};
+
+    pg_add_int(&p, store_days_first(s));
+
+    PGresult *result = pg_query(s->conn, "find an old day", sql, &p, &s->fault, err);
+
+    if (result == NULL) {
+        return store_outage(err);
+    }
+    *found = PQntuples(result) == 1;
+    if (*found) {
+        snprintf(old->table, sizeof(old->table), "%s", PQgetvalue(result, 0, 0));
+        snprintf(old->day, sizeof(old->day), "%s", PQgetvalue(result, 0, 1));
+        old->attached = pg_int(result, 0, 2) != 0;
+        old->pending = pg_int(result, 0, 3) != 0;
+        old->is_ours = pg_int(result, 0, 4) != 0;
+    }
+    PQclear(result);
+    return 0;
+}
+
+static int detach_day(struct store *s, const struct old_day *old, struct err *err)
+{
+    char sql[IDENTIFIER_BYTES_MAX + 128];
+
+    if (old->pending) {
+        snprintf(sql, sizeof(sql), "ALTER TABLE checks DETACH PARTITION %s FINALIZE", old->table);
+        return run_step(s, "finish to detach a day", sql, err);
+    }
+    snprintf(sql, sizeof(sql), "COMMENT ON TABLE %s IS '" MARK "'", old->table);
+    if (run_step(s, "mark a day", sql, err) < 0) {
+        return -1;
+    }
+    snprintf(sql, sizeof(sql), "ALTER TABLE checks DETACH PARTITION %s CONCURRENTLY", old->table);
+    return run_step(s, "detach a day", sql, err);
+}
+
+static int drop_day(struct store *s, bool *more, struct err *err)
+{
+    char sql[IDENTIFIER_BYTES_MAX + 32];
+    struct old_day old;
+
+    if (find_day(s, more, &old, err) < 0) {
+        return -1;
+    }
+    if (!*more) {
+        return 0;
+    }
+    if (old.attached && detach_day(s, &old, err) < 0) {
+        return err_context(err, "%s", old.day);
+    }
+    if (!old.is_ours) {
+        return 0; /* somebody else's detach is finished, so that ours are not in its way */
+    }
+    snprintf(sql, sizeof(sql), "DROP TABLE %s", old.table);
+    if (run_step(s, "drop a day", sql, err) < 0) {
+        return err_context(err, "%s", old.day);
+    }
+    metric_add(s->partitions_dropped, 1);
+    log_write(LOG_INFO, "day dropped", LOG_S("day", old.day),
+              LOG_I("retention_days", s->settings.retention_days));
+    return 0;
+}
+
+/* --- Rows --- */
+
+/* Ids rise with time, so that the oldest rows are found by them, without an index of times. */
+static const char letters_by_age_sql[] =
+    "DELETE FROM dead_letters WHERE id IN"
+    " (SELECT id FROM dead_letters ORDER BY id LIMIT " PORTION_ROWS ")"
+    " AND received_at < now() - make_interval(days => $1::integer)";
+static const char letters_by_count_sql[] =
+    "DELETE FROM dead_letters WHERE id IN"
+    " (SELECT id FROM dead_letters WHERE id <="
+    "   (SELECT id FROM dead_letters ORDER BY id DESC OFFSET $1 LIMIT 1)"
+    "  ORDER BY id LIMIT " PORTION_ROWS ")";
+
+/* One portion; *more when it was a whole one. */
+static int delete_rows(struct store *s, const char *sql, int64_t limit, struct metric *deleted,
+                       bool *more, struct err *err)
+{
+    struct pg_params p = {0};
+    int64_t affected;
+
+    if (limit <= 0) {
+        return 0;
+    }
+    pg_add_int(&p, limit);
+    if (pg_execute(s->conn, "delete old rows", sql, &p, &affected, &s->fault, err) < 0) {
+        return store_outage(err);
+    }
+    metric_add(deleted, (uint64_t)affected);
+    *more = *more || affected == PORTION_ROWS_COUNT;
+    return 0;
+}
+
+static int delete_letters(struct store *s, bool *more, struct err *err)
+{
+    const struct store_settings *limits = &s->settings;
+
+    return delete_rows(s, letters_by_age_sql, limits->dead_letter_days, s->letters_deleted, more,
+                       err) < 0 ||
+                   delete_rows(s, letters_by_count_sql, limits->dead_letter_rows,
+                               s->letters_deleted, more, err) < 0
+               ? -1
+               : 0;
+}
+
+/* --- One consumer at a time --- */
+
+static int take_turn(struct store *s, bool *ours, struct err *err)
+{
+    PGresult *result =
+        pg_query(s->conn, "take the turn", "SELECT pg_try_advisory_lock(" LOCK_ARGUMENTS ")::int",
+                 NULL, &s->fault, err);
+
+    if (result == NULL) {
+        return store_outage(err);
+    }
+    *ours = pg_int(result, 0, 0) != 0;
+    PQclear(result);
+    return 0;
+}
+
+/* Both are tried: what keeps a day from being dropped must not let dead letters grow. */
+static int retain(struct store *s, bool *more, struct err *err)
+{
+    bool more_letters = false;
+    bool more_days = false;
+    int rc = delete_letters(s, &more_letters, err);
+
+    if (store_days_first(s) != INT32_MIN && drop_day(s, &more_days, err) < 0) {
+        rc = -1;
+    }
+    *more = more_letters || more_days;
+    return rc;
+}
+
+int store_retain(struct store *s, bool *more, struct err *err)
+{
+    static const char end_sql[] = "SET lock_timeout = '" STORE_LOCK_SECONDS "s';"
+                                  "SELECT pg_advisory_unlock(" LOCK_ARGUMENTS ")";
+    bool ours = false;
+    struct err why;
+
+    *more = false;
+    if (!store_is_connected(s)) {
+        return err_set(err, ERR_RETRY, "not connected to Postgres");
+    }
+    if (take_turn(s, &ours, err) < 0) {
+        return -1;
+    }
+    if (!ours) {
+        return 0;
+    }
+    int rc = pg_run(s->conn, "SET lock_timeout = '" STORE_RETENTION_LOCK_MS "ms'", err);
+
+    if (rc == 0) {
+        rc = retain(s, more, err);
+    }
+    if (pg_run(s->conn, end_sql, &why) < 0 && rc == 0) {
+        *err = why;
+        rc = -1;
+    }
+    return rc < 0 ? store_outage(err) : 0;
+}

@@ -1,0 +1,293 @@
+/* What is past its retention goes, whoever reads it and whatever was interrupted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "tests/integration/pg_fixture.h"
+
+#define RETENTION_DAYS 30 /* of fixture_store */
+
+static const char days_sql[] =
+    "SELECT string_agg((current_date - to_date(right(c.relname, 8), 'YYYYMMDD'))::text, ' '"
+    " ORDER BY relname) FROM pg_class c WHERE relname ~ '^checks_[0-9]{8}$'";
+static const char pending_sql[] = "SELECT count(*) FROM pg_inherits WHERE inhdetachpending";
+
+/* Days are counted back from today, UTC. */
+static int setup(void **state)
+{
+    fixture_setup(state);
+    fixture_exec(((struct fixture *)*state)->conn, "SET TimeZone = 'UTC'");
+    return 0;
+}
+
+static void make_day(struct fixture *f, int days_ago)
+{
+    char sql[128];
+
+    snprintf(sql, sizeof(sql), "SELECT checks_make_day(current_date - %d)", days_ago);
+    fixture_exec(f->conn, sql);
+}
+
+static void alter_day(struct fixture *f, const char *format, int days_ago)
+{
+    PGresult *result;
+    char sql[256];
+
+    snprintf(sql, sizeof(sql), "SELECT format('%s', to_char(current_date - %d, 'YYYYMMDD'))",
+             format, days_ago);
+    result = PQexec(f->conn, sql);
+    assert_int_equal(PQresultStatus(result), PGRES_TUPLES_OK);
+    fixture_exec(f->conn, PQgetvalue(result, 0, 0));
+    PQclear(result);
+}
+
+/* Until nothing is left; the number of calls. */
+static int retain_all(struct fixture *f)
+{
+    struct err err;
+    bool more = true;
+    int calls = 0;
+
+    for (; more; calls++) {
+        assert_ok(store_retain(f->store, &more, &err), err);
+    }
+    return calls;
+}
+
+static void assert_retry(struct store *s)
+{
+    struct err err;
+    bool more = true;
+
+    assert_int_equal(store_retain(s, &more, &err), -1);
+    assert_int_equal(err.kind, ERR_RETRY);
+    print_message("  (%s)\n", err.message);
+}
+
+static void test_days_past_the_retention_are_dropped_one_a_call(void **state)
+{
+    struct fixture *f = *state;
+
+    make_day(f, 400);
+    make_day(f, RETENTION_DAYS + 2);
+    make_day(f, RETENTION_DAYS + 1); /* the day of grace */
+    make_day(f, 0);
+    assert_int_equal(retain_all(f), 3);
+    fixture_assert(f->conn, days_sql, "31 0");
+    assert_int_equal(fixture_count(f, "sitewatch_partitions_dropped"), 2);
+}
+
+static void test_without_a_retention_nothing_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct store_settings settings = {.dsn = f->dsn, .consumer_group = GROUP};
+    struct store *s = store_new(&settings, f->metrics);
+    struct err err;
+    bool more = true;
+
+    make_day(f, 4000);
+    fixture_exec(f->conn,
+                 "INSERT INTO dead_letters (\"offset\", payload_bytes, partition, in_topic,"
+                 " topic, reason, detail, payload_sha256, received_at)"
+                 " VALUES (1, 1, 1, true, 't', 'json', '', '', 'epoch')");
+    assert_retry(s); /* not connected */
+    assert_ok(store_connect(s, &err), err);
+    assert_ok(store_retain(s, &more, &err), err);
+    assert_false(more);
+    fixture_assert(f->conn, days_sql, "4000");
+    fixture_assert(f->conn, "SELECT count(*) FROM dead_letters", "1");
+    store_free(s);
+}
+
+static void test_one_consumer_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    bool more = true;
+
+    make_day(f, 100);
+    fixture_exec(f->conn, "SELECT pg_advisory_lock(1936290917, 4)");
+    assert_ok(store_retain(f->store, &more, &err), err);
+    assert_false(more);
+    fixture_assert(f->conn, days_sql, "100");
+    fixture_exec(f->conn, "SELECT pg_advisory_unlock(1936290917, 4)");
+    retain_all(f);
+    fixture_assert(f->conn, days_sql, "-");
+    fixture_assert(f->conn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'", "0");
+}
+
+struct attempt {
+    struct store *store;
+    int rc;
+    struct err err;
+    atomic_bool done;
+};
+
+static void *run_attempt(void *context)
+{
+    struct attempt *a = context;
+    bool more;
+
+    a->rc = store_retain(a->store, &more, &a->err);
+    atomic_store(&a->done, true);
+    return NULL;
+}
+
+/* A transaction that has read checks holds what a SELECT holds that still runs. Whoever waits for
+ * a lock longer than lock_timeout fails, so that what went through has not waited. */
+static void test_inserts_and_reads_go_on_while_a_read_holds_the_day(void **state)
+{
+    struct fixture *f = *state;
+    PGconn *reader = fixture_connect(f->dsn);
+    struct attempt a = {.store = f->store};
+    pthread_t thread;
+    int inserted = 0;
+
+    make_day(f, 100);
+    make_day(f, 0);
+    fixture_exec(reader, "BEGIN; SELECT count(*) FROM checks");
+    fixture_exec(f->conn, "SET lock_timeout = '50ms'");
+    assert_int_equal(pthread_create(&thread, NULL, run_attempt, &a), 0);
+    while (!atomic_load(&a.done)) {
+        fixture_exec(f->conn, "INSERT INTO checks (website_id, slot, checked_at, lag_us,"
+                              " location_id, attempt, final, status, observer)"
+                              " VALUES (1, clock_timestamp(), now(), 0, 1, 1, true, 'up', 'h')");
+        fixture_exec(f->conn, "SELECT count(*) FROM checks");
+        inserted++;
+    }
+    pthread_join(thread, NULL);
+    assert_true(inserted > 10);
+    assert_int_equal(a.rc, -1); /* the reader is waited for no longer than that */
+    assert_int_equal(a.err.kind, ERR_RETRY);
+    fixture_assert(f->conn, pending_sql, "1");
+    fixture_assert(f->conn, days_sql, "100 0");
+    fixture_exec(reader, "SELECT count(*) FROM checks"); /* it goes on undisturbed */
+
+    /* Meanwhile a day can be made, and the reader's end lets the next turn finish. */
+    fixture_exec(f->conn, "SELECT checks_make_day(current_date + 1)");
+    PQfinish(reader);
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn, pending_sql, "0");
+    fixture_assert(f->conn, days_sql, "0 -1");
+    assert_int_equal(fixture_count(f, "sitewatch_partitions_dropped"), 1);
+}
+
+static void test_detached_day_is_dropped_if_it_was_ours(void **state)
+{
+    struct fixture *f = *state;
+
+    make_day(f, 100);
+    make_day(f, 101);
+    alter_day(f, "COMMENT ON TABLE checks_%s IS ''sitewatch: past its retention, to be dropped''",
+              100);
+    alter_day(f, "ALTER TABLE checks DETACH PARTITION checks_%s", 100);
+    alter_day(f, "ALTER TABLE checks DETACH PARTITION checks_%s", 101); /* to be kept */
+    retain_all(f);
+    fixture_assert(f->conn, days_sql, "101");
+}
+
+/* Postgres lets no second day be detached while one is pending. */
+static void test_pending_detach_of_another_is_finished_and_its_day_kept(void **state)
+{
+    struct fixture *f = *state;
+    PGconn *reader = fixture_connect(f->dsn);
+    PGconn *other = fixture_connect(f->dsn);
+    PGresult *result;
+    char sql[128];
+
+    make_day(f, 100);
+    make_day(f, 3);
+    fixture_exec(reader, "BEGIN; SELECT count(*) FROM checks");
+    fixture_exec(other, "SET lock_timeout = '50ms'");
+    result = PQexec(f->conn, "SELECT to_char(current_date - 3, 'YYYYMMDD')");
+    snprintf(sql, sizeof(sql), "ALTER TABLE checks DETACH PARTITION checks_%s CONCURRENTLY",
+             PQgetvalue(result, 0, 0));
+    PQclear(result);
+    PQclear(PQexec(other, sql));
+    fixture_assert(f->conn, pending_sql, "1");
+    assert_retry(f->store);
+    PQfinish(reader);
+    retain_all(f);
+    fixture_assert(f->conn, pending_sql, "0");
+    fixture_assert(f->conn, days_sql, "3");
+    fixture_assert(f->conn, "SELECT count(*) FROM pg_inherits", "0");
+    PQfinish(other);
+}
+
+static void test_day_that_cannot_be_dropped_does_not_keep_letters(void **state)
+{
+    struct fixture *f = *state;
+
+    make_day(f, 100);
+    alter_day(f, "CREATE VIEW holds AS SELECT 1 FROM checks_%s", 100);
+    fixture_exec(f->conn,
+                 "INSERT INTO dead_letters (\"offset\", payload_bytes, partition, in_topic,"
+                 " topic, reason, detail, payload_sha256, received_at)"
+                 " VALUES (1, 1, 1, true, 't', 'json', '', '', 'epoch')");
+    assert_retry(f->store);
+    fixture_assert(f->conn, "SELECT count(*) FROM dead_letters", "0");
+    fixture_exec(f->conn, "DROP VIEW holds");
+    retain_all(f);
+    fixture_assert(f->conn, days_sql, "-");
+}
+
+static void fill_letters(struct fixture *f, int count, const char *received)
+{
+    char sql[512];
+
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO dead_letters (\"offset\", payload_bytes, partition, in_topic, topic,"
+             " reason, detail, payload_sha256, received_at) SELECT i, 1, 1, true, 't', 'json', '',"
+             " '', now() - interval '%s' FROM generate_series(1, %d) i",
+             received, count);
+    fixture_exec(f->conn, sql);
+}
+
+static void test_dead_letters_go_by_age_in_portions(void **state)
+{
+    struct fixture *f = *state;
+
+    fill_letters(f, 25000, "7 days 1 second");
+    fill_letters(f, 10, "6 days 23 hours");
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn,
+                   "SELECT count(*), max(received_at) < now() - interval '6 days'"
+                   " FROM dead_letters",
+                   "10|t");
+    assert_int_equal(fixture_count(f, "sitewatch_dead_letters_deleted"), 25000);
+}
+
+static void test_dead_letters_go_by_number_oldest_first(void **state)
+{
+    struct fixture *f = *state;
+
+    fill_letters(f, 12003, "1 hour"); /* 1000 may stay */
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn, "SELECT count(*), min(\"offset\"), max(\"offset\") FROM dead_letters",
+                   "1000|11004|12003");
+    retain_all(f);
+    fixture_assert(f->conn, "SELECT count(*) FROM dead_letters", "1000");
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_days_past_the_retention_are_dropped_one_a_call),
+        TEST(test_without_a_retention_nothing_is_dropped),
+        TEST(test_one_consumer_at_a_time),
+        TEST(test_inserts_and_reads_go_on_while_a_read_holds_the_day),
+        TEST(test_detached_day_is_dropped_if_it_was_ours),
+        TEST(test_pending_detach_of_another_is_finished_and_its_day_kept),
+        TEST(test_day_that_cannot_be_dropped_does_not_keep_letters),
+        TEST(test_dead_letters_go_by_age_in_portions),
+        TEST(test_dead_letters_go_by_number_oldest_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
