@@ -12,6 +12,7 @@
 
 #define SECONDS_DEFAULT 60
 #define MAX_REDIRECTS_DEFAULT 5
+#define FAILURES_DEFAULT 1
 
 void site_init(struct site *site)
 {
@@ -19,6 +20,7 @@ void site_init(struct site *site)
         .seconds = SECONDS_DEFAULT,
         .retry_seconds = 1,
         .max_redirects = MAX_REDIRECTS_DEFAULT,
+        .failures = FAILURES_DEFAULT,
         .max_body_bytes = SITE_RESPONSE_BYTES_DEFAULT,
         .status = {.count = 1, .ranges = {{200, 399}}},
         .follow_redirects = true,

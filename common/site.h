@@ -20,6 +20,7 @@
 #define SITE_BODY_BYTES_MAX 65536 /* of the request */
 #define SITE_STATUS_RANGES_MAX 16
 #define SITE_JSON_VALUE_BYTES_MAX 4096
+#define SITE_FAILURES_MAX 1000
 #define SITE_TAGS_MAX 16
 #define SITE_TAG_BYTES_MAX 64
 #define SITE_SECONDS_MAX 86400
@@ -54,6 +55,7 @@ struct site {
     int32_t retries;    /* attempts after the first; all fit in the interval */
     int32_t retry_seconds;
     int32_t cert_days; /* 0: none */
+    int32_t failures;  /* in a row, before an incident opens */
     int32_t max_redirects;
     int64_t max_body_bytes;
     struct status_set status;

@@ -46,6 +46,8 @@ static struct store_settings store_settings(const struct options *o)
         .retention_days = o->retention_days,
         .dead_letter_days = o->dead_letter_days,
         .dead_letter_rows = o->dead_letter_rows,
+        .incident_days = o->incident_days,
+        .incident_rows = o->incident_rows,
     };
 }
 

@@ -33,6 +33,9 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
     s->letters_deleted =
         metrics_counter(m, "sitewatch_dead_letters_deleted",
                         "Rows of dead_letters deleted by their age or number.", NULL);
+    s->incidents_deleted =
+        metrics_counter(m, "sitewatch_incidents_deleted",
+                        "Rows of incidents deleted by their age or number.", NULL);
     copyrows_init(&s->copy);
     return s;
 }
@@ -46,6 +49,7 @@ void store_free(struct store *s)
     store_commit_forget(s);
     store_names_forget(s);
     store_days_forget(s);
+    store_state_forget(s);
     free(s->days);
     copyrows_free(&s->copy);
     free((char *)(uintptr_t)s->settings.dsn);
@@ -91,6 +95,7 @@ int store_connect(struct store *s, struct err *err)
      * miss the newest transactions. */
     store_names_forget(s);
     store_days_forget(s);
+    store_state_forget(s);
     PQfinish(s->conn);
     s->conn = pg_connect(s->settings.dsn, NULL, err);
     if (s->conn == NULL) {
@@ -225,6 +230,9 @@ static int write_contents(struct store *s, struct store_try *t, const struct del
         return -1;
     }
     batch_reject_rows(t->batch, t->refused.items, t->refused.count);
+    if (store_state_write(s, t->batch, t->staged, err) < 0) {
+        return -1;
+    }
     if (count_live_letters(t->batch) == 0) {
         return 0;
     }
@@ -268,7 +276,8 @@ static int write_tries(struct store *s, struct batch *batch, const struct delive
     int rc = -1;
 
     for (int i = 0; i < TRIES_MAX; i++) {
-        if (store_days_resolve(s, batch, err) < 0 || store_names_resolve(s, batch, err) < 0) {
+        if (store_days_resolve(s, batch, err) < 0 || store_names_resolve(s, batch, err) < 0 ||
+            store_state_resolve(s, batch, err) < 0) {
             break;
         }
         rc = write_once(s, &t, delivery, fenced, lost, lost_count, err);

@@ -35,11 +35,13 @@ struct store_settings {
     int64_t max_auto_sites; /* rows of websites made from events */
     int64_t retention_days; /* an older row makes no partition any more; 0: any may */
     int64_t dead_letter_days, dead_letter_rows; /* of dead_letters; 0: no limit */
+    int64_t incident_days, incident_rows;       /* of incidents; 0: no limit */
 };
 
 /* Does not connect yet. Registers sitewatch_rows_total, sitewatch_duplicates_total,
  * sitewatch_commit_seconds, sitewatch_batch_rows, sitewatch_partitions_dropped_total,
- * sitewatch_dead_letters_deleted_total (shared by all stores of the process). */
+ * sitewatch_dead_letters_deleted_total, sitewatch_incidents_deleted_total (shared by all stores of
+ * the process). */
 struct store *store_new(const struct store_settings *settings, struct metrics *m);
 void store_free(struct store *s);
 
@@ -99,9 +101,10 @@ int store_days_ahead(struct store *s, int days, struct err *err) MUST_CHECK;
 
 /*
  * Drop the oldest day of checks that is past the retention, and delete a portion of the dead
- * letters that are past theirs. To be called every hour, and again at once while *more says that
- * there is more. Nothing happens, and *more is false, while another consumer does it. Inserts never
- * wait; ERR_RETRY, after STORE_RETENTION_LOCK_MS, when somebody still reads the day.
+ * letters and incidents that are past theirs; an incident that is open stays. To be called every
+ * hour, and again at once while *more says that there is more. Nothing happens, and *more is false,
+ * while another consumer does it. Inserts never wait; ERR_RETRY, after STORE_RETENTION_LOCK_MS,
+ * when somebody still reads the day.
  */
 int store_retain(struct store *s, bool *more, struct err *err) MUST_CHECK;
 

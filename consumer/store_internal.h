@@ -8,6 +8,7 @@
  * store_copy.c   rows and letters in COPY form, in our tables' columns
  * store_names.c  ids of sites and locations
  * store_days.c   partitions of checks
+ * store_state.c  state and incidents (store_late.c: of checks that come late)
  * store_retention.c  what is dropped and deleted by age
  */
 #ifndef CONSUMER_STORE_INTERNAL_H
@@ -49,7 +50,8 @@ struct store_refusals {
     size_t count, size;
 };
 
-struct name_id; /* store_names.c */
+struct known_key; /* store_state.c */
+struct name_id;   /* store_names.c */
 struct site_id;
 
 struct store {
@@ -58,12 +60,13 @@ struct store {
     struct pg_fault fault; /* why the last step failed */
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
-    struct metric *partitions_dropped, *letters_deleted;
+    struct metric *partitions_dropped, *letters_deleted, *incidents_deleted;
 
     struct copyrows copy;
     struct name_id *sites, *locations; /* by name */
     struct site_id *site_ids;
-    int32_t *days; /* known to have a partition: days since 1970 */
+    struct known_key *state_keys; /* that have a row of site_state */
+    int32_t *days;                /* known to have a partition: days since 1970 */
     size_t days_count, days_size;
     struct sent_commit sent;
 };
@@ -139,6 +142,13 @@ void store_days_forget(struct store *s);
 
 /* The first day, counted from 1970, that may have a partition; a day before it is dropped. */
 int32_t store_days_first(const struct store *s);
+
+/* store_state.c. Every final row's site and location has a row of site_state afterwards; then, in
+ * the batch's transaction, what the rows make of it. all_late: some may have been stored before. */
+int store_state_resolve(struct store *s, const struct batch *batch, struct err *err) MUST_CHECK;
+int store_state_write(struct store *s, const struct batch *batch, bool all_late,
+                      struct err *err) MUST_CHECK;
+void store_state_forget(struct store *s);
 
 void store_refuse(struct store_refusals *list, size_t row, const char *reason, const char *detail);
 void store_refusals_free(struct store_refusals *list);

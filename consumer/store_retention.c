@@ -127,6 +127,19 @@ static const char letters_by_count_sql[] =
     "   (SELECT id FROM dead_letters ORDER BY id DESC OFFSET $1 LIMIT 1)"
     "  ORDER BY id LIMIT " PORTION_ROWS ")";
 
+/* Of incidents those that are over. */
+#define OVER "(closed_slot IS NOT NULL OR withdrawn)"
+static const char incidents_by_age_sql[] =
+    "DELETE FROM incidents WHERE incident_id IN"
+    " (SELECT incident_id FROM incidents WHERE " OVER " ORDER BY incident_id LIMIT " PORTION_ROWS
+    ")"
+    " AND coalesce(closed_slot, opened_slot) < now() - make_interval(days => $1::integer)";
+static const char incidents_by_count_sql[] =
+    "DELETE FROM incidents WHERE incident_id IN"
+    " (SELECT incident_id FROM incidents WHERE " OVER " AND incident_id <="
+    "   (SELECT incident_id FROM incidents ORDER BY incident_id DESC OFFSET $1 LIMIT 1)"
+    "  ORDER BY incident_id LIMIT " PORTION_ROWS ")";
+
 /* One portion; *more when it was a whole one. */
 static int delete_rows(struct store *s, const char *sql, int64_t limit, struct metric *deleted,
                        bool *more, struct err *err)
@@ -146,16 +159,27 @@ static int delete_rows(struct store *s, const char *sql, int64_t limit, struct m
     return 0;
 }
 
-static int delete_letters(struct store *s, bool *more, struct err *err)
+static int delete_all(struct store *s, bool *more, struct err *err)
 {
     const struct store_settings *limits = &s->settings;
+    const struct {
+        const char *sql;
+        int64_t limit;
+        struct metric *deleted;
+    } portions[] = {
+        {letters_by_age_sql, limits->dead_letter_days, s->letters_deleted},
+        {letters_by_count_sql, limits->dead_letter_rows, s->letters_deleted},
+        {incidents_by_age_sql, limits->incident_days, s->incidents_deleted},
+        {incidents_by_count_sql, limits->incident_rows, s->incidents_deleted},
+    };
 
-    return delete_rows(s, letters_by_age_sql, limits->dead_letter_days, s->letters_deleted, more,
-                       err) < 0 ||
-                   delete_rows(s, letters_by_count_sql, limits->dead_letter_rows,
-                               s->letters_deleted, more, err) < 0
-               ? -1
-               : 0;
+    for (size_t i = 0; i < sizeof(portions) / sizeof(portions[0]); i++) {
+        if (delete_rows(s, portions[i].sql, portions[i].limit, portions[i].deleted, more, err) <
+            0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 /* --- One consumer at a time --- */
@@ -174,17 +198,17 @@ static int take_turn(struct store *s, bool *ours, struct err *err)
     return 0;
 }
 
-/* Both are tried: what keeps a day from being dropped must not let dead letters grow. */
+/* Both are tried: what keeps a day from being dropped must not let tables grow. */
 static int retain(struct store *s, bool *more, struct err *err)
 {
-    bool more_letters = false;
+    bool more_rows = false;
     bool more_days = false;
-    int rc = delete_letters(s, &more_letters, err);
+    int rc = delete_all(s, &more_rows, err);
 
     if (store_days_first(s) != INT32_MIN && drop_day(s, &more_days, err) < 0) {
         rc = -1;
     }
-    *more = more_letters || more_days;
+    *more = more_rows || more_days;
     return rc;
 }
 

@@ -36,9 +36,9 @@ static void test_missing_database_is_made_once(void **state)
     int sum = 0;
 
     assert_ok(migrate_run(f->dsn, on_applied, &sum, &err), err);
-    assert_int_equal(sum, 1);
+    assert_int_equal(sum, 1 + 2);
     f->conn = fixture_connect(f->dsn);
-    fixture_assert(f->conn, recorded_sql, "1|0001_init");
+    fixture_assert(f->conn, recorded_sql, "1|0001_init\n2|0002_state");
     fixture_assert(f->conn,
                    "SELECT pg_encoding_to_char(encoding) FROM pg_database"
                    " WHERE datname = current_database()",
@@ -47,8 +47,8 @@ static void test_missing_database_is_made_once(void **state)
     sum = 0;
     assert_ok(migrate_run(f->dsn, on_applied, &sum, &err), err);
     assert_int_equal(sum, 0);
-    fixture_assert(f->conn, "SELECT extract(epoch FROM applied_at)::int FROM schema_migrations",
-                   "0");
+    fixture_assert(
+        f->conn, "SELECT DISTINCT extract(epoch FROM applied_at)::int FROM schema_migrations", "0");
 }
 
 /* Exits with what it applied, or 100. */
@@ -92,9 +92,9 @@ static void test_many_begin_at_once(void **state)
         assert_int_not_equal(WEXITSTATUS(status), 100);
         sum += WEXITSTATUS(status);
     }
-    assert_int_equal(sum, 1); /* one of them applied it */
+    assert_int_equal(sum, 1 + 2); /* one of them applied each */
     f->conn = fixture_connect(f->dsn);
-    fixture_assert(f->conn, recorded_sql, "1|0001_init");
+    fixture_assert(f->conn, recorded_sql, "1|0001_init\n2|0002_state");
 }
 
 static void test_recorded_text_that_differs_is_refused(void **state)
@@ -123,7 +123,7 @@ static void test_newer_migration_is_left_alone(void **state)
     fixture_exec(f->conn, "INSERT INTO schema_migrations (version, name, checksum)"
                           " VALUES (9999, '9999_later', 'x')");
     assert_ok(migrate_run(f->dsn, NULL, NULL, &err), err);
-    fixture_assert(f->conn, recorded_sql, "1|0001_init\n9999|9999_later");
+    fixture_assert(f->conn, recorded_sql, "1|0001_init\n2|0002_state\n9999|9999_later");
 }
 
 static const struct {

@@ -163,6 +163,8 @@ static inline struct store *fixture_store(struct fixture *f, const char *dsn, in
         .retention_days = 30,
         .dead_letter_days = 7,
         .dead_letter_rows = 1000,
+        .incident_days = 7,
+        .incident_rows = 1000,
     };
 
     return store_new(&settings, f->metrics);

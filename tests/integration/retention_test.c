@@ -274,6 +274,36 @@ static void test_dead_letters_go_by_number_oldest_first(void **state)
     fixture_assert(f->conn, "SELECT count(*) FROM dead_letters", "1000");
 }
 
+static void fill_incidents(struct fixture *f, int count, const char *columns, const char *values)
+{
+    char sql[512];
+
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO incidents (website_id, location_id, checks, opened_slot%s)"
+             " SELECT (SELECT count(*) FROM incidents), i, 1, now() - interval '8 days'%s"
+             " FROM generate_series(1, %d) i",
+             columns, values, count);
+    fixture_exec(f->conn, sql);
+}
+
+static void test_incidents_go_by_age_and_number_once_they_are_over(void **state)
+{
+    struct fixture *f = *state;
+    static const char left_sql[] =
+        "SELECT count(*), count(closed_slot), count(*) FILTER (WHERE withdrawn) FROM incidents";
+
+    fill_incidents(f, 3, "", ""); /* open */
+    fill_incidents(f, 4, ", withdrawn", ", true");
+    fill_incidents(f, 5, ", closed_slot", ", now() - interval '7 days 1 second'");
+    fill_incidents(f, 6, ", closed_slot", ", now() - interval '6 days'");
+    retain_all(f);
+    fixture_assert(f->conn, left_sql, "9|6|0");
+    fill_incidents(f, 10999, ", closed_slot", ", now()");
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn, left_sql, "1003|1000|0");
+    assert_int_equal(fixture_count(f, "sitewatch_incidents_deleted"), 9 + 6 + 9999);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, fixture_teardown)
@@ -287,6 +317,7 @@ int main(void)
         TEST(test_day_that_cannot_be_dropped_does_not_keep_letters),
         TEST(test_dead_letters_go_by_age_in_portions),
         TEST(test_dead_letters_go_by_number_oldest_first),
+        TEST(test_incidents_go_by_age_and_number_once_they_are_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,403 @@
+/* Guarantee 7: state and incidents are what the rows say, in whatever order those came. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/integration/pg_fixture.h"
+
+#define ROUNDS 200
+#define SLOTS 10
+#define LOCATIONS 2
+#define ATTEMPTS 2
+#define EVENTS (SLOTS * LOCATIONS * ATTEMPTS)
+
+static const char state_sql[] =
+    "SELECT w.name, l.name, status, extract(epoch FROM since)::bigint % 86400,"
+    " extract(epoch FROM last_slot)::bigint % 86400, failures_in_a_row,"
+    " extract(epoch FROM incident_slot)::bigint % 86400"
+    " FROM site_state JOIN websites w USING (website_id) JOIN locations l USING (location_id)"
+    " ORDER BY w.name, l.name";
+static const char incidents_sql[] =
+    "SELECT extract(epoch FROM opened_slot)::bigint % 86400,"
+    " extract(epoch FROM closed_slot)::bigint % 86400, checks, withdrawn, error_type,"
+    " error_message FROM incidents ORDER BY opened_slot";
+
+/* Checks of site "s", one a character: u(p), D(egraded), d(own), ?(unknown), a space is none. */
+static struct batch *batch_of(const struct store_claim *claim, int first_slot, const char *checks)
+{
+    struct batch *b = batch_new(1000, 1 << 20);
+    uint32_t p =
+        batch_partition(b, claim->topic, claim->partition, claim->epoch, claim->next_offset);
+
+    for (int i = 0; checks[i] != '\0'; i++) {
+        struct event e = fixture_event("s", fixture_slot_us(first_slot + i));
+
+        if (checks[i] == ' ') {
+            continue;
+        }
+        e.status = checks[i] == 'u'   ? CHECK_UP
+                   : checks[i] == 'D' ? CHECK_DEGRADED
+                   : checks[i] == 'd' ? CHECK_DOWN
+                                      : CHECK_UNKNOWN;
+        if (e.status == CHECK_DOWN) {
+            e.error = ERROR_STATUS;
+            e.error_message = "answered 503";
+        }
+        batch_add_row(b, p, b->partitions[p].next, &e);
+    }
+    return b;
+}
+
+static void store_checks(struct fixture *f, struct store_claim *claim, int first_slot,
+                         const char *checks)
+{
+    struct batch *b = batch_of(claim, first_slot, checks);
+
+    assert_done(fixture_write(f, b));
+    claim->next_offset = b->partitions[0].next;
+    batch_free(b);
+}
+
+static void test_incident_opens_and_closes(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    store_checks(f, &claim, 0, "uud");
+    fixture_assert(f->conn, state_sql, "s|local|down|2|2|1|2");
+    fixture_assert(f->conn, incidents_sql, "2|-|1|f|status|answered 503");
+    store_checks(f, &claim, 3, "d?d");
+    fixture_assert(f->conn, state_sql, "s|local|down|5|5|3|2");
+    fixture_assert(f->conn, incidents_sql, "2|-|3|f|status|answered 503");
+    store_checks(f, &claim, 6, "?");
+    fixture_assert(f->conn, state_sql, "s|local|unknown|6|6|3|2");
+    store_checks(f, &claim, 7, "D");
+    fixture_assert(f->conn, state_sql, "s|local|degraded|7|7|0|-");
+    fixture_assert(f->conn, incidents_sql, "2|7|3|f|status|answered 503");
+}
+
+static void test_incident_opens_after_the_sites_number_of_failures(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    fixture_exec(f->conn, "INSERT INTO websites (name, website_url, monitoring_interval, source,"
+                          " config) VALUES ('s', 'u', 30, 'file', '{\"failures\": 3}')");
+    store_checks(f, &claim, 0, "ddudd?");
+    fixture_assert(f->conn, incidents_sql, "");
+    store_checks(f, &claim, 6, "ddu");
+    fixture_assert(f->conn, incidents_sql, "6|8|4|f|status|answered 503");
+    fixture_exec(f->conn, "UPDATE websites SET config = '{\"failures\": \"x\"}'");
+    store_checks(f, &claim, 9, "d");
+    fixture_assert(f->conn, incidents_sql,
+                   "6|8|4|f|status|answered 503\n9|-|1|f|status|answered 503");
+}
+
+static void test_late_success_withdraws_and_splits(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    fixture_exec(f->conn, "INSERT INTO websites (name, website_url, monitoring_interval, source,"
+                          " config) VALUES ('s', 'u', 30, 'file', '{\"failures\": 2}')");
+    store_checks(f, &claim, 0, "ud d d du");
+    fixture_assert(f->conn, incidents_sql, "3|8|4|f|status|answered 503");
+    store_checks(f, &claim, 4, "u");
+    fixture_assert(f->conn, incidents_sql,
+                   "3|4|2|f|status|answered 503\n7|8|2|f|status|answered 503");
+    store_checks(f, &claim, 2, "u"); /* refuted: no two failures in a row are left there */
+    fixture_assert(f->conn, incidents_sql,
+                   "3|4|2|t|status|answered 503\n7|8|2|f|status|answered 503");
+    fixture_assert(f->conn, state_sql, "s|local|up|8|8|0|-");
+    store_checks(f, &claim, 9, "dd");
+    fixture_assert(f->conn, state_sql, "s|local|down|9|10|2|10");
+}
+
+static void test_only_first_final_attempt_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    struct batch *b = batch_of(&claim, 0, "udud");
+
+    b->rows[1].event.final = false;
+    b->rows[3].event.slot_us = b->rows[2].event.slot_us;
+    b->rows[3].event.attempt = 2;
+    assert_done(fixture_write(f, b));
+    batch_free(b);
+    fixture_assert(f->conn, state_sql, "s|local|up|0|2|0|-");
+    fixture_assert(f->conn, incidents_sql, "");
+}
+
+static void test_duplicates_are_not_folded_twice(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    store_checks(f, &claim, 0, "udd");
+    store_checks(f, &claim, 0, "uddd");
+    assert_int_equal(fixture_count(f, "sitewatch_duplicates"), 3);
+    fixture_assert(f->conn, state_sql, "s|local|down|1|3|3|1");
+    fixture_assert(f->conn, incidents_sql, "1|-|3|f|status|answered 503");
+}
+
+static void test_replay_after_a_rollback_folds_once(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    struct batch *b = batch_of(&claim, 0, "udd");
+
+    batch_add_letter(b, 0, 5, "json", "no", NULL, 0, "{", 1, -1);
+    f->deliver_fails = true;
+    assert_refused(fixture_write(f, b), ERR_RETRY);
+    fixture_assert(f->conn, state_sql, "s|local|unknown|-|-|0|-");
+    fixture_assert(f->conn, incidents_sql, "");
+    f->deliver_fails = false;
+    assert_done(fixture_write(f, b));
+    fixture_assert(f->conn, state_sql, "s|local|down|1|2|2|1");
+    fixture_assert(f->conn, incidents_sql, "1|-|2|f|status|answered 503");
+    batch_free(b);
+}
+
+static void test_deleted_row_of_state_is_made_again_from_the_rows(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    struct batch *b;
+
+    store_checks(f, &claim, 0, "uudd");
+    fixture_exec(f->conn, "DELETE FROM site_state");
+    b = batch_of(&claim, 4, "d");
+    assert_refused(fixture_write(f, b), ERR_RETRY);
+    assert_done(fixture_write(f, b));
+    fixture_assert(f->conn, state_sql, "s|local|down|2|4|3|2");
+    batch_free(b);
+}
+
+/* --- Any order --- */
+
+struct model {
+    struct event events[EVENTS];
+    size_t count;
+    int failures;
+    int seconds[EVENTS];
+    int location[EVENTS];
+};
+
+static const char *const location_names[LOCATIONS] = {"l0", "l1"};
+
+static int draw(unsigned *seed, int below)
+{
+    return rand_r(seed) / 7 % below;
+}
+
+static void model_init(struct model *m, const char *site, unsigned *seed)
+{
+    m->count = 0;
+    m->failures = 1 + draw(seed, 3);
+    for (int i = 0; i < EVENTS; i++) {
+        int slot = i / ATTEMPTS % SLOTS;
+        int location = i / ATTEMPTS / SLOTS;
+        struct event e = fixture_event(site, fixture_slot_us(slot));
+
+        if (draw(seed, 4) == 0) {
+            continue;
+        }
+        e.attempt = 1 + i % ATTEMPTS;
+        e.final = draw(seed, 3) != 0;
+        e.location = location_names[location];
+        e.status = (enum check_status[]){CHECK_UP, CHECK_DEGRADED, CHECK_DOWN, CHECK_DOWN,
+                                         CHECK_UNKNOWN}[draw(seed, 5)];
+        if (e.status == CHECK_DOWN) {
+            e.error = ERROR_URL + (enum error_type)draw(seed, 20);
+        }
+        m->seconds[m->count] = slot;
+        m->location[m->count] = location;
+        m->events[m->count++] = e;
+    }
+}
+
+/* The first final check of a slot, or NULL. Events lie in the order of their attempts. */
+static const struct event *check_at(const struct model *m, int location, int slot)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->seconds[i] == slot && m->location[i] == location && m->events[i].final) {
+            return &m->events[i];
+        }
+    }
+    return NULL;
+}
+
+struct told {
+    char state[512], incidents[2048];
+};
+
+static void tell(char *text, size_t size, const char *format, ...)
+{
+    size_t len = strlen(text);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text + len, size - len, format, args);
+    va_end(args);
+}
+
+static void number_or_none(char *text, int value)
+{
+    snprintf(text, 16, value < 0 ? "-" : "%d", value);
+}
+
+/* By itself and as plainly as can be: what the rows of a location say. */
+static void tell_location(const struct model *m, int location, struct told *told)
+{
+    const struct event *last = NULL;
+    int since = -1, last_slot = -1, failures = 0, opened = -1;
+    const char *cause = "";
+    char text[16];
+
+    for (int slot = 0; slot < SLOTS; slot++) {
+        const struct event *e = check_at(m, location, slot);
+
+        if (e == NULL) {
+            continue;
+        }
+        since = last == NULL || last->status != e->status ? slot : since;
+        last = e;
+        last_slot = slot;
+        if (e->status == CHECK_DOWN && ++failures >= m->failures && opened < 0) {
+            opened = slot;
+            cause = error_type_name(e->error);
+        }
+        if (e->status == CHECK_UP || e->status == CHECK_DEGRADED) {
+            if (opened >= 0) {
+                tell(told->incidents, sizeof(told->incidents), "%s|%d|%d|%d|%s\n",
+                     location_names[location], opened, slot, failures, cause);
+            }
+            failures = 0;
+            opened = -1;
+        }
+    }
+    if (opened >= 0) {
+        tell(told->incidents, sizeof(told->incidents), "%s|%d|-|%d|%s\n", location_names[location],
+             opened, failures, cause);
+    }
+    number_or_none(text, opened);
+    if (last != NULL) {
+        tell(told->state, sizeof(told->state), "%s|%s|%d|%d|%d|%s\n", location_names[location],
+             check_status_name(last->status), since, last_slot, failures, text);
+    }
+}
+
+static void cut_newline(char *text)
+{
+    size_t len = strlen(text);
+
+    if (len > 0) {
+        text[len - 1] = '\0';
+    }
+}
+
+static void shuffle(struct model *m, size_t *order, unsigned *seed)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        size_t j = (size_t)draw(seed, (int)i + 1);
+
+        order[i] = order[j];
+        order[j] = i;
+    }
+}
+
+/* In batches of any size, with some of the events again. */
+static void store_in_any_order(struct fixture *f, struct store *s, struct store_claim *claim,
+                               struct model *m, unsigned *seed)
+{
+    size_t order[EVENTS];
+    struct batch *b = batch_new(1000, 1 << 20);
+
+    shuffle(m, order, seed);
+    for (size_t i = 0; i < m->count; i++) {
+        uint32_t p =
+            batch_partition(b, claim->topic, claim->partition, claim->epoch, claim->next_offset);
+
+        batch_add_row(b, p, b->partitions[p].next, &m->events[order[i]]);
+        if (draw(seed, 20) == 0) {
+            batch_add_row(b, p, b->partitions[p].next,
+                          &m->events[order[(size_t)draw(seed, (int)i + 1)]]);
+        }
+        if (i + 1 == m->count || draw(seed, 6) == 0) {
+            claim->next_offset = b->partitions[p].next;
+            assert_done(fixture_write_to(f, s, b));
+            batch_clear(b);
+        }
+    }
+    batch_free(b);
+}
+
+static void test_any_order_gives_what_the_rows_say(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = fixture_store(f, f->dsn, 1000);
+    struct err err;
+
+    assert_ok(store_connect(s, &err), err);
+
+    struct store_claim claim = fixture_claim(s, "t", 0);
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        static struct model m;
+        struct told told = {0};
+        unsigned seed = round;
+        char site[16], sql[1024];
+
+        snprintf(site, sizeof(site), "r%u", round);
+        model_init(&m, site, &seed);
+        snprintf(sql, sizeof(sql),
+                 "INSERT INTO websites (name, website_url, monitoring_interval, source, config)"
+                 " VALUES ('%s', 'u', 30, 'file', '{\"failures\": %d}')",
+                 site, m.failures);
+        fixture_exec(f->conn, sql);
+        store_in_any_order(f, s, &claim, &m, &seed);
+        for (int location = 0; location < LOCATIONS; location++) {
+            tell_location(&m, location, &told);
+        }
+        cut_newline(told.state);
+        cut_newline(told.incidents);
+        print_message("  seed %u\n", round);
+        snprintf(sql, sizeof(sql),
+                 "SELECT l.name, status, extract(epoch FROM since)::bigint %% 86400,"
+                 " extract(epoch FROM last_slot)::bigint %% 86400, failures_in_a_row,"
+                 " extract(epoch FROM incident_slot)::bigint %% 86400 FROM site_state"
+                 " JOIN websites w USING (website_id) JOIN locations l USING (location_id)"
+                 " WHERE w.name = '%s' AND last_slot IS NOT NULL ORDER BY l.name",
+                 site);
+        fixture_assert(f->conn, sql, told.state);
+        snprintf(sql, sizeof(sql),
+                 "SELECT l.name, extract(epoch FROM opened_slot)::bigint %% 86400,"
+                 " extract(epoch FROM closed_slot)::bigint %% 86400, checks, error_type"
+                 " FROM incidents JOIN websites w USING (website_id)"
+                 " JOIN locations l USING (location_id) WHERE w.name = '%s' AND NOT withdrawn"
+                 " ORDER BY l.name, opened_slot",
+                 site);
+        fixture_assert(f->conn, sql, told.incidents);
+    }
+    store_free(s);
+}
+
+int main(void)
+{
+#define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_incident_opens_and_closes),
+        TEST(test_incident_opens_after_the_sites_number_of_failures),
+        TEST(test_late_success_withdraws_and_splits),
+        TEST(test_only_first_final_attempt_counts),
+        TEST(test_duplicates_are_not_folded_twice),
+        TEST(test_replay_after_a_rollback_folds_once),
+        TEST(test_deleted_row_of_state_is_made_again_from_the_rows),
+        TEST(test_any_order_gives_what_the_rows_say),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
