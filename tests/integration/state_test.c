@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "tests/integration/pg_fixture.h"
 
@@ -385,6 +386,76 @@ static void test_any_order_gives_what_the_rows_say(void **state)
     store_free(s);
 }
 
+/* --- Two workers --- */
+
+#define TURNS 20
+#define SITES 50
+
+/* Every second slot of the same sites, in batches of its own, from a topic of its own. */
+struct writer {
+    struct fixture *f;
+    const char *topic;
+    int parity;
+    int failures;
+};
+
+static void *run_writer(void *context)
+{
+    struct writer *w = context;
+    struct store *s = fixture_store(w->f, w->f->dsn, 1000);
+    struct batch *b = batch_new(1000, 1 << 20);
+    struct store_claim claim = {.topic = w->topic};
+    struct err err;
+
+    w->failures = store_connect(s, &err) < 0 || store_claim(s, &claim, &err) < 0;
+    for (int turn = 0; turn < TURNS; turn++) {
+        uint32_t p = batch_partition(b, w->topic, 0, claim.epoch, claim.next_offset);
+
+        for (int i = 0; i < SITES; i++) {
+            char site[16];
+            int number = w->parity == 0 ? i : SITES - 1 - i; /* the other way round */
+            struct event e;
+
+            snprintf(site, sizeof(site), "s%02d", number);
+            e = fixture_event(site, fixture_slot_us(2 * turn + w->parity));
+            e.status = w->parity == 0 ? CHECK_UP : CHECK_DOWN;
+            batch_add_row(b, p, b->partitions[p].next, &e);
+        }
+        struct written done = fixture_write_to(w->f, s, b);
+
+        w->failures += done.rc < 0 || done.outcome != STORE_DONE;
+        claim.next_offset = b->partitions[p].next;
+        batch_clear(b);
+    }
+    batch_free(b);
+    store_free(s);
+    return NULL;
+}
+
+static void test_two_workers_with_the_same_sites_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct writer writers[2] = {{.f = f, .topic = "success"},
+                                {.f = f, .topic = "failure", .parity = 1}};
+    pthread_t threads[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_writer, &writers[i]), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].failures, 0); /* no deadlock either */
+    }
+    fixture_assert(f->conn,
+                   "SELECT count(*), min(status), max(status), min(failures_in_a_row),"
+                   " max(failures_in_a_row) FROM site_state",
+                   "50|down|down|1|1");
+    fixture_assert(f->conn,
+                   "SELECT count(*), count(closed_slot), sum(checks) FROM incidents"
+                   " WHERE NOT withdrawn",
+                   "1000|950|1000");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
@@ -396,6 +467,7 @@ int main(void)
         TEST(test_duplicates_are_not_folded_twice),
         TEST(test_replay_after_a_rollback_folds_once),
         TEST(test_deleted_row_of_state_is_made_again_from_the_rows),
+        TEST(test_two_workers_with_the_same_sites_take_turns),
         TEST(test_any_order_gives_what_the_rows_say),
     };
 
