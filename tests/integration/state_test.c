@@ -132,6 +132,26 @@ static void test_only_first_final_attempt_counts(void **state)
     fixture_assert(f->conn, incidents_sql, "");
 }
 
+/* The row of successes that the state knew had ended goes on, and began before what is read back.
+ */
+static void test_earlier_attempt_that_comes_late_replaces_the_later(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    struct batch *b;
+
+    store_checks(f, &claim, 0, "Duu");
+    b = batch_of(&claim, 3, "d");
+    b->rows[0].event.attempt = 2;
+    assert_done(fixture_write(f, b));
+    claim.next_offset = b->partitions[0].next;
+    batch_free(b);
+    fixture_assert(f->conn, state_sql, "s|local|down|3|3|1|3");
+    store_checks(f, &claim, 3, "u");
+    fixture_assert(f->conn, state_sql, "s|local|up|1|3|0|-");
+    fixture_assert(f->conn, incidents_sql, "3|-|1|t|status|answered 503");
+}
+
 static void test_duplicates_are_not_folded_twice(void **state)
 {
     struct fixture *f = *state;
@@ -464,6 +484,7 @@ int main(void)
         TEST(test_incident_opens_after_the_sites_number_of_failures),
         TEST(test_late_success_withdraws_and_splits),
         TEST(test_only_first_final_attempt_counts),
+        TEST(test_earlier_attempt_that_comes_late_replaces_the_later),
         TEST(test_duplicates_are_not_folded_twice),
         TEST(test_replay_after_a_rollback_folds_once),
         TEST(test_deleted_row_of_state_is_made_again_from_the_rows),
