@@ -248,15 +248,22 @@ static inline void odd_start(struct odd_server *server, const char *address, uin
     pthread_create(&server->thread, NULL, odd_accept, server);
 }
 
-/* Clients must have left: it waits for its connections to end. */
+/* Wait for its connections to end, after which nothing it was given to say is read any more.
+ * Clients must have left. */
+static inline void odd_wait(struct odd_server *server)
+{
+    while (server->open > 0) {
+        usleep(1000);
+    }
+}
+
+/* Clients must have left. */
 static inline void odd_stop(struct odd_server *server)
 {
     shutdown(server->listen_fd, SHUT_RDWR);
     pthread_join(server->thread, NULL);
     close(server->listen_fd);
-    while (server->open > 0) {
-        usleep(1000);
-    }
+    odd_wait(server);
 }
 
 /* A copy of the last request; the caller frees. */
