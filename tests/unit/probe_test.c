@@ -1004,7 +1004,7 @@ static void headers_are_kept_for_a_pattern(void **state)
     }
     site = site_here(url, "/headers-endless");
     site.header_pattern = (char *)(uintptr_t) "x";
-    fails_as(&stand, &site, ERROR_PROTOCOL, PHASE_TRANSFER, "headers are longer");
+    fails_as(&stand, &site, ERROR_PROTOCOL, PHASE_TRANSFER, "headers"); /* ours or libcurl 8's */
     assert_null(stand.seen.headers);
     stand_close(&stand);
 }

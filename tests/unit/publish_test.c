@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <poll.h>
@@ -143,6 +144,7 @@ static void world_begin(struct world *w)
     rd_kafka_mock_clear_request_errors(w->cluster, API_PRODUCE); /* what a test before left */
     rd_kafka_mock_clear_request_errors(w->cluster, API_INIT_PRODUCER_ID);
     w->log_file = memfd_create("log", MFD_CLOEXEC);
+    fcntl(w->log_file, F_SETFL, O_APPEND); /* threads write to it: none over another's line */
     w->stderr_saved = dup(STDERR_FILENO);
     assert_true(w->log_file >= 0 && w->stderr_saved >= 0);
     fflush(stderr);

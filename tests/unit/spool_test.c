@@ -50,6 +50,7 @@ static int world_make(void **state)
     snprintf(w->path, sizeof(w->path), "%s/" FILE_NAME, w->directory);
     w->metrics = metrics_new();
     w->log_file = memfd_create("log", MFD_CLOEXEC);
+    fcntl(w->log_file, F_SETFL, O_APPEND); /* threads write to it: none over another's line */
     w->stderr_saved = dup(STDERR_FILENO);
     fflush(stderr);
     dup2(w->log_file, STDERR_FILENO);
