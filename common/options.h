@@ -126,4 +126,12 @@ int options_signal_fd(struct err *err);
         .help = "topic of checks that found the site down, or could not judge"                     \
     }
 
+#define COMMON_DRAIN_ROW(owner)                                                                    \
+    {                                                                                              \
+        .name = "drain-seconds", .env = "DRAIN_SECONDS", .type = SETTING_INT,                      \
+        .offset = offsetof(owner, drain_seconds), .fallback = "20", .min = 0, .max = 600,          \
+        .value_name = "S",                                                                         \
+        .help = "how long to finish what has begun, and to hand it on, after SIGTERM"              \
+    }
+
 #endif

@@ -31,9 +31,4 @@ struct url {
 int url_parse(const char *text, struct url *out, struct err *err) MUST_CHECK;
 void url_free(struct url *url);
 
-/* A copy of `text` without any user and password, for logs and events, whatever it is: when it
- * does not parse, everything from the start of its authority to its last '@' is dropped, because
- * a '/' in a password ends the authority too soon. The caller frees. */
-char *url_redact(const char *text);
-
 #endif

@@ -133,15 +133,7 @@ static const struct setting settings[] = {
      .type = SETTING_BOOL,
      .offset = FIELD(no_migrate),
      .help = "do not bring the database up to date before running"},
-    {.name = "drain-seconds",
-     .env = "DRAIN_SECONDS",
-     .type = SETTING_INT,
-     .offset = FIELD(drain_seconds),
-     .fallback = "20",
-     .min = 0,
-     .max = 600,
-     .value_name = "S",
-     .help = "how long to store what is held after SIGTERM"},
+    COMMON_DRAIN_ROW(struct options),
 };
 
 const struct settings_table consumer_options = {

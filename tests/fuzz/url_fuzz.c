@@ -12,13 +12,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = mem_copy((const char *)data, size);
-    char *shown = url_redact(text);
     struct url url, again;
     struct err err;
 
     if (url_parse(text, &url, &err) == 0) {
         assert(strlen(url.text) <= URL_BYTES_MAX && url.host[0] != '\0' && url.port > 0);
-        assert(strcmp(shown, url.text) == 0);
         if (url_parse(url.text, &again, &err) == 0) {
             assert(strcmp(url.text, again.text) == 0 && strcmp(url.host, again.host) == 0);
             assert(url.port == again.port && url.tls == again.tls);
@@ -29,8 +27,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         url_free(&url);
     }
-    assert(strlen(shown) <= 3 * strlen(text) + 1);
-    free(shown);
     free(text);
     return 0;
 }
