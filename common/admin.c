@@ -1,19 +1,16 @@
 #include "common/admin.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/listen.h"
 #include "common/mem.h"
 
-#define PORT_MAX 65535
 #define CONNECTION_BYTES_MAX 16384 /* of a request's line and headers, and of its answer's */
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 
@@ -142,117 +139,12 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return send_answer(connection, answer_url(admin, url));
 }
 
-static int port_check(const char *text, struct err *err)
-{
-    char *end = NULL;
-    long port = strtol(text, &end, 10);
-
-    if (text[0] < '0' || text[0] > '9' || *end != '\0' || port > PORT_MAX) {
-        return err_set(err, ERR_INVALID, "port \"%s\" is not in 0..%d", text, PORT_MAX);
-    }
-    return 0;
-}
-
-/* Splits "host:port", "[v6]:port" and ":port"; *host is owned by the caller, "" for all. */
-static int listen_split(const char *listen_text, char **host, const char **port, struct err *err)
-{
-    const char *colon = strrchr(listen_text, ':');
-    const char *start = listen_text;
-    const char *end = colon;
-
-    if (colon == NULL) {
-        return err_set(err, ERR_INVALID, "there is no \":port\"");
-    }
-    if (listen_text[0] == '[') {
-        start++;
-        end--;
-        if (end < start || *end != ']' || end == start) {
-            return err_set(err, ERR_INVALID, "an IPv6 address is written [address]:port");
-        }
-    } else if (memchr(listen_text, ':', (size_t)(colon - listen_text)) != NULL) {
-        return err_set(err, ERR_INVALID, "an IPv6 address is written [address]:port");
-    }
-    *host = mem_copy(start, (size_t)(end - start));
-    *port = colon + 1;
-    return 0;
-}
-
-static int socket_bind(const struct addrinfo *address, struct err *err)
-{
-    static const int off = 0, on = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd < 0) {
-        return err_set(err, ERR_FATAL, "socket: %s", strerror(errno));
-    }
-    /* A restart must not wait for the last one's connections to leave TIME_WAIT. */
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (address->ai_family == AF_INET6) {
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)); /* "::" is IPv4's too */
-    }
-    if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
-        listen(fd, ADMIN_CONNECTIONS_MAX) != 0) {
-        err_set(err, ERR_FATAL, "%s", strerror(errno));
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-/* All addresses: "::" takes IPv4 too, but there are kernels without IPv6. */
-static const char *any_address(void)
-{
-    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0) {
-        return "0.0.0.0";
-    }
-    close(fd);
-    return "::";
-}
-
-/* A listening socket, or -1. */
-static int socket_open(const char *listen_text, struct err *err)
-{
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-                                   .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    const char *port = NULL;
-    char *host = NULL;
-    int fd = -1;
-
-    if (listen_split(listen_text, &host, &port, err) != 0 || port_check(port, err) != 0) {
-        goto out;
-    }
-    if (getaddrinfo(host[0] == '\0' ? any_address() : host, port, &hints, &found) != 0) {
-        err_set(err, ERR_INVALID, "\"%s\" is not a numeric address", host);
-        goto out;
-    }
-    fd = socket_bind(found, err);
-    freeaddrinfo(found);
-out:
-    free(host);
-    return fd;
-}
-
-static uint16_t socket_port(int fd)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t len = sizeof(address);
-    char port[NI_MAXSERV] = "0";
-
-    getsockname(fd, (struct sockaddr *)&address, &len);
-    getnameinfo((struct sockaddr *)&address, len, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
-    return (uint16_t)strtol(port, NULL, 10);
-}
-
 struct admin *admin_new(const char *listen, const struct metrics *metrics,
                         struct admin_health *health, struct err *err)
 {
-    int fd = socket_open(listen, err);
+    int fd = listen_open(listen, ADMIN_CONNECTIONS_MAX, err);
 
     if (fd < 0) {
-        err_context(err, "\"%s\"", listen);
         return NULL;
     }
 
@@ -261,7 +153,7 @@ struct admin *admin_new(const char *listen, const struct metrics *metrics,
     *admin = (struct admin){.metrics = metrics,
                             .health = health,
                             .started_ns = clock_mono_ns(),
-                            .port = socket_port(fd)};
+                            .port = listen_port(fd)};
     admin->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD, admin->port, NULL, NULL, on_request, admin,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS_MAX,

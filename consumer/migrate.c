@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "consumer/pg.h"
+#include "common/pg.h"
 
 #define CHECKSUM_SIZE (2 * SHA256_DIGEST_LENGTH + 1)
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "consumer/pg.h"
+#include "common/pg.h"
 
 #define SITES_AT_ONCE 1000
 

@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/pg.h"
 #include "consumer/copyrows.h"
-#include "consumer/pg.h"
 #include "consumer/store.h"
 
 /* A failed step of store_write that is to be done once more in another way. */

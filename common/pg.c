@@ -1,4 +1,4 @@
-#include "consumer/pg.h"
+#include "common/pg.h"
 
 #include <assert.h>
 #include <endian.h>

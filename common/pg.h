@@ -1,9 +1,9 @@
 /*
- * pg - what store, migrate and seed share of libpq: connecting, running a statement and judging
- * its result. Nothing else includes it.
+ * pg - what all that speaks to Postgres shares of libpq: connecting, running a statement and
+ * judging its result. It knows no table.
  */
-#ifndef CONSUMER_PG_H
-#define CONSUMER_PG_H
+#ifndef COMMON_PG_H
+#define COMMON_PG_H
 
 #include <libpq-fe.h>
 #include <stdbool.h>
