@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/timestamp.h"
@@ -25,26 +26,31 @@ static void *target(struct event_reader *r, const struct event_field *field)
     return (char *)r->event + field->offset;
 }
 
-/* The text of an item, its length in *len; or NULL, and the error is set. */
+/* The text of a value, its length in *len; or NULL, and the error is set. */
 static const char *text_of(struct event_reader *r, const struct event_field *field,
-                           const cJSON *item, size_t *len)
+                           const struct jsontext_value *value, size_t *len)
 {
-    if (!cJSON_IsString(item)) {
+    char *text = r->room;
+
+    if (value->kind != JSONTEXT_STRING) {
         event_read_fail(r, field, "not a string");
         return NULL;
     }
-    *len = strlen(item->valuestring);
+    *len = jsontext_copy(value, text);
     if (*len == 0) {
         event_read_fail(r, field, "empty");
         return NULL;
     }
-    return item->valuestring;
+    text[*len] = '\0';
+    r->room += *len + 1;
+    return text;
 }
 
-int event_read_text(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_text(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
 {
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -56,11 +62,12 @@ int event_read_text(struct event_reader *r, const struct event_field *field, con
     return 0;
 }
 
-int event_read_uuid(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_uuid(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -80,11 +87,12 @@ int event_read_uuid(struct event_reader *r, const struct event_field *field, con
     return 0;
 }
 
-int event_read_address(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_address(struct event_reader *r, const struct event_field *field,
+                       const struct jsontext_value *value)
 {
     unsigned char address[sizeof(struct in6_addr)];
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -96,14 +104,50 @@ int event_read_address(struct event_reader *r, const struct event_field *field, 
     return 0;
 }
 
-int event_read_integer(struct event_reader *r, const struct event_field *field, const cJSON *item,
-                       int64_t *value)
+#define PLAIN_DIGITS_MAX 15 /* any number of so many digits fits, in an int64_t and in a double */
+
+/* A whole number without fraction or exponent, as nearly all are. */
+static bool plain_integer(const struct jsontext_value *value, int64_t *integer)
 {
-    if (!cJSON_IsNumber(item)) {
+    size_t sign = value->first[0] == '-' ? 1 : 0;
+    int64_t sum = 0;
+
+    if (value->len > PLAIN_DIGITS_MAX + sign) {
+        return false;
+    }
+    for (size_t i = sign; i < value->len; i++) {
+        char c = value->first[i];
+
+        if (c < '0' || c > '9') {
+            return false;
+        }
+        sum = sum * 10 + (c - '0');
+    }
+    *integer = sign == 1 ? -sum : sum;
+    return true;
+}
+
+static double number_of(struct event_reader *r, const struct jsontext_value *value)
+{
+    memcpy(r->room, value->first, value->len); /* strtod wants its end marked */
+    r->room[value->len] = '\0';
+    return strtod(r->room, NULL);
+}
+
+int event_read_integer(struct event_reader *r, const struct event_field *field,
+                       const struct jsontext_value *value, int64_t *integer)
+{
+    if (value->kind != JSONTEXT_NUMBER) {
         return event_read_fail(r, field, "not a number");
     }
+    int64_t plain;
 
-    double number = item->valuedouble;
+    if (plain_integer(value, &plain) && plain >= field->min && plain <= field->max) {
+        *integer = plain;
+        return 0;
+    }
+
+    double number = number_of(r, value);
 
     if (!(number >= (double)field->min && number <= (double)field->max)) {
         return event_read_fail(r, field, "%.16g is not in %lld..%lld", number,
@@ -112,40 +156,43 @@ int event_read_integer(struct event_reader *r, const struct event_field *field, 
     if (number != trunc(number)) {
         return event_read_fail(r, field, "%.16g is not a whole number", number);
     }
-    *value = (int64_t)number;
+    *integer = (int64_t)number;
     return 0;
 }
 
-int event_read_int64(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_int64(struct event_reader *r, const struct event_field *field,
+                     const struct jsontext_value *value)
 {
-    return event_read_integer(r, field, item, target(r, field));
+    return event_read_integer(r, field, value, target(r, field));
 }
 
-int event_read_int32(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_int32(struct event_reader *r, const struct event_field *field,
+                     const struct jsontext_value *value)
 {
-    int64_t value = 0;
+    int64_t integer = 0;
 
-    if (event_read_integer(r, field, item, &value) < 0) {
+    if (event_read_integer(r, field, value, &integer) < 0) {
         return -1;
     }
-    *(int32_t *)target(r, field) = (int32_t)value;
+    *(int32_t *)target(r, field) = (int32_t)integer;
     return 0;
 }
 
-int event_read_bool(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_bool(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
 {
-    if (!cJSON_IsBool(item)) {
+    if (value->kind != JSONTEXT_TRUE && value->kind != JSONTEXT_FALSE) {
         return event_read_fail(r, field, "not true or false");
     }
-    *(bool *)target(r, field) = cJSON_IsTrue(item);
+    *(bool *)target(r, field) = value->kind == JSONTEXT_TRUE;
     return 0;
 }
 
-static int time_of(struct event_reader *r, const struct event_field *field, const cJSON *item,
-                   int64_t *unix_us)
+static int time_of(struct event_reader *r, const struct event_field *field,
+                   const struct jsontext_value *value, int64_t *unix_us)
 {
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -156,28 +203,31 @@ static int time_of(struct event_reader *r, const struct event_field *field, cons
     return 0;
 }
 
-int event_read_time(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_time(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
 {
-    return time_of(r, field, item, target(r, field));
+    return time_of(r, field, value, target(r, field));
 }
 
 /* A slot is a whole millisecond: the id is made of it. */
-int event_read_slot(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_slot(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
 {
     int64_t unix_us;
 
-    if (time_of(r, field, item, &unix_us) < 0) {
+    if (time_of(r, field, value, &unix_us) < 0) {
         return -1;
     }
     r->event->slot_us = unix_us - unix_us % 1000;
     return 0;
 }
 
-int event_read_not_after(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_not_after(struct event_reader *r, const struct event_field *field,
+                         const struct jsontext_value *value)
 {
     int64_t unix_us;
 
-    if (time_of(r, field, item, &unix_us) < 0) {
+    if (time_of(r, field, value, &unix_us) < 0) {
         return -1;
     }
     r->event->cert_not_after_s = unix_us / 1000000;
@@ -193,10 +243,11 @@ static int fail_choice(struct event_reader *r, const struct event_field *field, 
     return event_read_fail(r, field, "\"%s\" is not one of the list", shown);
 }
 
-int event_read_status(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_status(struct event_reader *r, const struct event_field *field,
+                      const struct jsontext_value *value)
 {
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -205,10 +256,10 @@ int event_read_status(struct event_reader *r, const struct event_field *field, c
 }
 
 int event_read_error_type(struct event_reader *r, const struct event_field *field,
-                          const cJSON *item)
+                          const struct jsontext_value *value)
 {
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -216,10 +267,11 @@ int event_read_error_type(struct event_reader *r, const struct event_field *fiel
     return error_type_find(text, &r->event->error) ? 0 : fail_choice(r, field, text);
 }
 
-int event_read_phase(struct event_reader *r, const struct event_field *field, const cJSON *item)
+int event_read_phase(struct event_reader *r, const struct event_field *field,
+                     const struct jsontext_value *value)
 {
     size_t len;
-    const char *text = text_of(r, field, item, &len);
+    const char *text = text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;

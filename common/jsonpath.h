@@ -13,11 +13,12 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/jsontext.h"
 
-#define JSONPATH_BYTES_MAX 1024 /* of a path's text */
+#define JSONPATH_BYTES_MAX 1024               /* of a path's text */
+#define JSONPATH_DEPTH_MAX JSONTEXT_DEPTH_MAX /* of arrays and objects within each other */
 #define JSONPATH_STEPS_MAX 32
 #define JSONPATH_INDEX_MAX 1000000000
-#define JSONPATH_DEPTH_MAX 512 /* of arrays and objects within each other in the text */
 
 struct jsonpath_step {
     char *name;     /* owned; NULL: an index */

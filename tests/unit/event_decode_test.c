@@ -78,7 +78,7 @@ static const struct {
     const char *message;
 } texts[] = {
     {"nothing at all", BYTES(""), EVENT_FAULT_JSON, "not JSON at offset 0"},
-    {"only white space", BYTES("  "), EVENT_FAULT_JSON, "not JSON at offset 1"},
+    {"only white space", BYTES("  "), EVENT_FAULT_JSON, "not JSON at offset 2"},
     {"a word", BYTES("hello"), EVENT_FAULT_JSON, "not JSON at offset 0"},
     {"a NUL byte first", BYTES("\0{}"), EVENT_FAULT_TEXT, "NUL byte at offset 0"},
     {"a NUL byte last", BYTES("{}\0"), EVENT_FAULT_TEXT, "NUL byte at offset 2"},
@@ -469,7 +469,7 @@ static void test_size_limit(void **state)
     event_doc_free(expect_event(json, size - 1, &event));
     expect_fault(json, size, EVENT_FAULT_TOO_LARGE, "too large: 262145 bytes, at most 262144");
     memset(json, '[', size);
-    expect_fault(json, size - 1, EVENT_FAULT_JSON, "not JSON at offset 1000");
+    expect_fault(json, size - 1, EVENT_FAULT_JSON, "not JSON at offset 512");
     free(json);
     event_doc_free(NULL);
 }
