@@ -1,5 +1,6 @@
 #include "producer/poller.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/ident.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/judge.h"
@@ -20,6 +20,7 @@
 #include "producer/tls.h"
 
 #define ONCE_INTERVAL_MS (INT64_C(86400) * MS_PER_SEC) /* no second turn while --once runs */
+#define SLICE_NS NS_PER_MS                             /* of a change of sites, in one turn */
 
 /* One check in flight. */
 struct check {
@@ -34,7 +35,7 @@ struct check {
 
 struct poller_metrics {
     struct metric *checks[4]; /* by enum check_status */
-    struct metric *duration, *lag, *missed, *retries, *clock_steps, *sites;
+    struct metric *duration, *lag, *missed, *retries, *clock_steps;
 };
 
 struct poller {
@@ -43,7 +44,8 @@ struct poller {
     poller_emit_fn *emit;
     void *context;
     struct schedule *schedule;
-    struct siteset *sites;
+    const struct site_change *change; /* that is being made; NULL: none */
+    struct site_steps *steps;         /* our part of it */
     struct resolver *resolver;
     struct tls *tls;
     struct probe *probe;
@@ -157,7 +159,7 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
         emit(p, &event);
     }
     verdict_free(&verdict);
-    siteset_end_check(check->member);
+    member_end_check(check->member);
     check->member = NULL;
     check->next_idle = p->idle;
     p->idle = check;
@@ -200,7 +202,7 @@ static void start_check(struct poller *p, struct member *member, int64_t slot_ms
         .lag_us = lag_us,
         .time_us = slot_ms * US_PER_MS + lag_us,
     };
-    siteset_begin_check(member);
+    member_begin_check(member);
     probe_start(p->probe, &member->site, judge_wants_body(&member->patterns), check, now_ns);
 }
 
@@ -246,31 +248,6 @@ static void start_due(struct poller *p, int64_t now_ns)
     }
 }
 
-static int64_t earlier(int64_t a_ns, int64_t b_ns)
-{
-    return a_ns < b_ns ? a_ns : b_ns;
-}
-
-int64_t poller_next_due_ns(const struct poller *p, bool may_start)
-{
-    int64_t due_ns = earlier(probe_next_due_ns(p->probe), resolver_next_due_ns(p->resolver));
-
-    if (may_start && may_start_one(p)) {
-        due_ns = earlier(due_ns, schedule_next_due_ns(p->schedule));
-        due_ns = earlier(due_ns, retries_next_due_ns(&p->retries));
-    }
-    return due_ns;
-}
-
-int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err *err)
-{
-    if (may_start) {
-        start_due(p, now_ns);
-    }
-    resolver_run_due(p->resolver, now_ns);
-    return probe_run_due(p->probe, now_ns, err);
-}
-
 void poller_drain(struct poller *p)
 {
     struct retry *retry;
@@ -288,52 +265,52 @@ size_t poller_in_flight(const struct poller *p)
 
 bool poller_is_done(const struct poller *p)
 {
-    bool no_more = p->draining || (p->settings.once && schedule_count(p->schedule) == 0);
+    bool no_more = p->draining || (p->settings.once && p->loaded && p->change == NULL &&
+                                   schedule_count(p->schedule) == 0);
 
     return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0;
 }
 
 /* --- The sites --- */
 
-static int trust_all(struct poller *p, const struct targets *targets, struct err *err)
+/* A file that is not what it was when its sites were loaded: what was read of it before stays. */
+static void trust_all(struct poller *p, char *const *ca_files)
 {
-    for (size_t i = 0; i < targets->count; i++) {
-        const struct site *site = &targets->sites[i];
+    struct err err;
 
-        if (site->ca_file != NULL && tls_trust(p->tls, site->ca_file, err) < 0) {
-            return err_context(err, "site %s: ca_file", site->name);
+    for (size_t i = 0; ca_files[i] != NULL; i++) {
+        if (tls_trust(p->tls, ca_files[i], &err) < 0) {
+            log_write(LOG_WARN, "a ca_file cannot be used", LOG_S("reason", err.message));
         }
     }
-    return 0;
 }
 
-/* The wall-clock time of a site's first check off the grid, 0 for its next slot on it. At a start
- * many sites are spread over a millisecond each, so that a start is no burst. */
-static int64_t first_slot_ms(const struct poller *p, const struct site *site, size_t count,
-                             int64_t real_ms)
+/* The wall-clock time of a site's first check off the grid, 0 for its next slot on it. Many sites
+ * are spread over a millisecond each, so that neither a start nor a reload is a burst. */
+static int64_t first_slot_ms(const struct poller *p, const struct member *member)
 {
-    int64_t interval_ms = site->seconds * MS_PER_SEC;
+    const struct site *site = &member->site;
+    int64_t real_ms = clock_real_ns() / NS_PER_MS;
+    int64_t spread_ms = (int64_t)(p->change->added + p->change->changed);
 
-    if (p->loaded || p->settings.once) {
+    if (p->settings.once) {
         return real_ms;
     }
-    if (!p->settings.check_on_start && site->seconds <= 60) {
+    if (!p->loaded && !p->settings.check_on_start && site->seconds <= 60) {
         return 0;
     }
-    int64_t spread_ms = (int64_t)count < interval_ms ? (int64_t)count : interval_ms;
-
-    return real_ms + ident_phase_ms(site->name, spread_ms);
+    if (spread_ms > site->seconds * MS_PER_SEC) {
+        spread_ms = site->seconds * MS_PER_SEC;
+    }
+    return real_ms + member->phase_ms % spread_ms;
 }
 
-static void add_site(struct poller *p, struct site *site, size_t count, int64_t real_ms)
+static void add_site(struct poller *p, struct member *member)
 {
-    int64_t interval_ms = p->settings.once ? ONCE_INTERVAL_MS : site->seconds * MS_PER_SEC;
-    int64_t first_ms = first_slot_ms(p, site, count, real_ms);
-    struct member *member = siteset_add(p->sites, site);
+    int64_t interval_ms = p->settings.once ? ONCE_INTERVAL_MS : member->site.seconds * MS_PER_SEC;
 
-    member->entry = schedule_add(p->schedule, ident_phase_ms(member->site.name, interval_ms),
-                                 interval_ms, first_ms, member, clock_mono_ns());
-    member->seen = true;
+    member->entry = schedule_add(p->schedule, member->phase_ms, interval_ms,
+                                 first_slot_ms(p, member), member, clock_mono_ns());
 }
 
 static void remove_site(struct poller *p, struct member *member)
@@ -344,56 +321,74 @@ static void remove_site(struct poller *p, struct member *member)
         give_up(p, retry);
     }
     schedule_remove(p->schedule, member->entry);
-    siteset_remove(p->sites, member);
+    member_leave(member);
 }
 
-static void remove_unseen(struct poller *p, struct poller_change *change)
+static void change_slice(struct poller *p)
 {
-    for (struct member *m = siteset_next(p->sites, NULL), *next; m != NULL; m = next) {
-        next = siteset_next(p->sites, m);
-        if (m->seen) {
-            m->seen = false;
-        } else {
-            remove_site(p, m);
-            change->removed++;
+    int64_t until_ns = clock_mono_ns() + SLICE_NS;
+
+    while (p->steps->made < p->steps->count) {
+        const struct site_step *step = &p->steps->steps[p->steps->made++];
+
+        if (step->leaves != NULL) {
+            remove_site(p, step->leaves);
+        }
+        if (step->enters != NULL) {
+            add_site(p, step->enters);
+        }
+        if (clock_mono_ns() >= until_ns) {
+            return;
         }
     }
-}
-
-int poller_set_sites(struct poller *p, struct targets *targets, struct poller_change *change,
-                     struct err *err)
-{
-    int64_t real_ms = clock_real_ns() / NS_PER_MS;
-
-    if (trust_all(p, targets, err) < 0) {
-        return -1;
-    }
-    *change = (struct poller_change){0};
-    for (size_t i = 0; i < targets->count; i++) {
-        struct site *site = &targets->sites[i];
-        struct member *known = siteset_find(p->sites, site->name);
-
-        if (!site->enabled) {
-            continue; /* no check, no event; one that was enabled before is removed below */
-        }
-        if (known != NULL && site_equal(&known->site, site)) {
-            known->seen = true;
-            change->unchanged++;
-            continue;
-        }
-        if (known != NULL) {
-            remove_site(p, known);
-            change->changed++;
-        } else {
-            change->added++;
-        }
-        add_site(p, site, targets->count, real_ms);
-    }
-    remove_unseen(p, change);
-    targets_free(targets);
+    p->change = NULL;
     p->loaded = true;
-    metric_set(p->metrics.sites, (int64_t)siteset_count(p->sites));
-    return 0;
+}
+
+void poller_change_sites(struct poller *p, struct site_change *change, size_t part)
+{
+    assert(p->change == NULL);
+    trust_all(p, change->ca_files);
+    p->change = change;
+    p->steps = &change->parts[part];
+}
+
+bool poller_is_changing(const struct poller *p)
+{
+    return p->change != NULL;
+}
+
+/* --- Its turn --- */
+
+static int64_t earlier(int64_t a_ns, int64_t b_ns)
+{
+    return a_ns < b_ns ? a_ns : b_ns;
+}
+
+int64_t poller_next_due_ns(const struct poller *p, bool may_start)
+{
+    int64_t due_ns = earlier(probe_next_due_ns(p->probe), resolver_next_due_ns(p->resolver));
+
+    if (p->change != NULL) {
+        return 0; /* the next slice, once the loop has looked at its descriptors */
+    }
+    if (may_start && may_start_one(p)) {
+        due_ns = earlier(due_ns, schedule_next_due_ns(p->schedule));
+        due_ns = earlier(due_ns, retries_next_due_ns(&p->retries));
+    }
+    return due_ns;
+}
+
+int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err *err)
+{
+    if (p->change != NULL) {
+        change_slice(p);
+    }
+    if (may_start) {
+        start_due(p, now_ns);
+    }
+    resolver_run_due(p->resolver, now_ns);
+    return probe_run_due(p->probe, now_ns, err);
 }
 
 /* --- The clock --- */
@@ -466,7 +461,6 @@ static void register_metrics(struct poller *p, struct metrics *m)
         m, "sitewatch_retries", "Attempts made because the one before found the site down", NULL);
     p->metrics.clock_steps =
         metrics_counter(m, "sitewatch_clock_steps", "Steps of the wall clock", NULL);
-    p->metrics.sites = metrics_gauge(m, "sitewatch_sites", "Sites being checked", NULL);
 }
 
 static void make_checks(struct poller *p)
@@ -499,7 +493,6 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     register_metrics(p, m);
     make_checks(p);
     p->schedule = schedule_new(real_offset_ns());
-    p->sites = siteset_new();
     retries_init(&p->retries);
     p->tls = tls_new();
     if (tls_trust(p->tls, NULL, &why) < 0) {
@@ -535,14 +528,13 @@ void poller_free(struct poller *p)
     tls_free(p->tls);
     for (size_t i = 0; i < (size_t)p->settings.in_flight_max; i++) {
         if (p->checks[i].member != NULL) { /* cut off by probe_free */
-            siteset_end_check(p->checks[i].member);
+            member_end_check(p->checks[i].member);
         }
     }
     for (struct retry *retry; (retry = retries_take_any(&p->retries)) != NULL;) {
         retry_free(retry);
     }
     retries_clear(&p->retries);
-    siteset_free(p->sites);
     schedule_free(p->schedule);
     free(p->checks);
     free(p);

@@ -1,9 +1,9 @@
 /*
  * poller - the site poller: has each site checked when it is due, and emits one event a check.
  *
- * It joins schedule, probe and judge, and owns the set of sites. Life: poller_new (start),
- * poller_run_due in every turn of the loop (run), poller_drain (no new checks; those in flight
- * end), poller_free (stop).
+ * It joins schedule, probe and judge; whose sites it has, producer/siteset says. Life: poller_new
+ * (start), poller_run_due in every turn of the loop (run), poller_drain (no new checks; those in
+ * flight end), poller_free (stop).
  *
  * An attempt that finds a site down is made again as the site's `retries` ask. Its event is kept
  * until the next attempt starts, and is then not final; it is final when there is no next one: the
@@ -13,7 +13,7 @@
  *
  * Counts sitewatch_checks_total{status} (final events), sitewatch_check_duration_seconds,
  * sitewatch_schedule_lag_seconds, sitewatch_slots_missed_total, sitewatch_retries_total,
- * sitewatch_clock_steps_total, and the gauge sitewatch_sites.
+ * sitewatch_clock_steps_total.
  */
 #ifndef PRODUCER_POLLER_H
 #define PRODUCER_POLLER_H
@@ -25,9 +25,9 @@
 #include "common/err.h"
 #include "common/event.h"
 #include "common/metrics.h"
-#include "common/targets.h"
 #include "producer/loop.h"
 #include "producer/resolver.h"
+#include "producer/siteset.h"
 
 /* The event's strings live during the call only. */
 typedef void poller_emit_fn(void *context, const struct event *event);
@@ -50,16 +50,14 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
 void poller_free(struct poller *p);
 
 /*
- * The sites from now on; takes them out of *targets, which is empty afterwards. Sites that are
- * equal to ones it has go on undisturbed; new and changed ones are checked at once (the first
- * call: at their next slot, see check_on_start); the others end, with what they have in flight.
- * ERR_INVALID, and nothing has changed, when a site's CA file cannot be used.
+ * Make one part of a change of sites, in slices of a millisecond, one in each poller_run_due, so
+ * that no check is late for it. The change stays the caller's, and is there until
+ * poller_is_changing says false; there is none in the making. New and changed sites are checked at
+ * once, many of them spread over a millisecond each (the first change: at their next slot, see
+ * check_on_start); sites that leave end, with what they have in flight.
  */
-struct poller_change {
-    size_t added, changed, removed, unchanged;
-};
-int poller_set_sites(struct poller *p, struct targets *targets, struct poller_change *change,
-                     struct err *err) MUST_CHECK;
+void poller_change_sites(struct poller *p, struct site_change *change, size_t part);
+bool poller_is_changing(const struct poller *p);
 
 /* When poller_run_due wants to be called. may_start: whether new checks are welcome. */
 int64_t poller_next_due_ns(const struct poller *p, bool may_start);

@@ -33,7 +33,7 @@ void retries_add(struct retries *r, struct member *member, const struct event *e
         retry->answers = mem_copy(event->answers_json, event->answers_json_len);
         retry->event.answers_json = retry->answers;
     }
-    siteset_begin_check(member);
+    member_begin_check(member);
     retry->next = member->retry;
     member->retry = retry;
     r->count++;
@@ -79,7 +79,7 @@ struct retry *retries_take_of(struct retries *r, const struct member *member)
 
 void retry_free(struct retry *retry)
 {
-    siteset_end_check(retry->member);
+    member_end_check(retry->member);
     free(retry->final_url);
     free(retry->message);
     free(retry->answers);

@@ -12,6 +12,7 @@
 #include "common/admin.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "producer/loader.h"
 #include "producer/poller.h"
 #include "producer/publish.h"
 #include "producer/sink.h"
@@ -27,18 +28,19 @@ struct service {
     const struct options *options;
     char hostname[256];
     struct metrics *metrics;
-    struct metric *reloads_done, *reloads_refused;
     struct admin_health health;
     struct admin *admin;
     struct loop *loop;
+    struct loader *loader;
+    struct site_change *change; /* that the poller is making; NULL: none */
     struct poller *poller;
     struct publish *publish; /* NULL: the events go to the standard output */
     int signal_fd;
     int64_t deadline_ns; /* of draining; TIME_NEVER before */
     bool quit;           /* a second signal: leave at once */
     bool any_down;
-    bool output_failed; /* with output_err */
-    struct err output_err;
+    bool failed; /* with failed_by */
+    struct err failed_by;
 };
 
 /* --- Events --- */
@@ -55,12 +57,12 @@ static void on_event(void *context, const struct event *event)
         publish_event(s->publish, event);
         return;
     }
-    if (s->output_failed || (!event->final && s->options->output != OUTPUT_JSON)) {
+    if (s->failed || (!event->final && s->options->output != OUTPUT_JSON)) {
         return; /* a person's table has one line a site */
     }
-    rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->output_err)
-                                           : sink_print_row(stdout, event, &s->output_err);
-    s->output_failed = rc < 0;
+    rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->failed_by)
+                                           : sink_print_row(stdout, event, &s->failed_by);
+    s->failed = rc < 0;
 }
 
 static void on_publish_ready(void *context, int fd, unsigned ready)
@@ -72,33 +74,29 @@ static void on_publish_ready(void *context, int fd, unsigned ready)
     publish_poll(s->publish);
 }
 
-/* --- Signals --- */
+/* --- Sites --- */
 
-static void reload(struct service *s)
+static void on_sites(void *context, int fd, unsigned ready)
 {
-    struct targets targets = {0};
-    struct poller_change change;
-    struct err err;
+    struct service *s = context;
 
-    if (s->options->targets_file == NULL) {
-        return;
+    (void)fd;
+    (void)ready;
+    if (loader_take(s->loader, 0, &s->change, &s->failed_by) < 0) {
+        s->failed = true;
+    } else if (s->change != NULL && s->poller != NULL) {
+        poller_change_sites(s->poller, s->change, 0);
     }
-    if (source_load(s->options, &targets, &err) < 0 ||
-        poller_set_sites(s->poller, &targets, &change, &err) < 0) {
-        targets_free(&targets);
-        metric_add(s->reloads_refused, 1);
-        log_write(LOG_ERROR, "reload refused, the old sites go on", LOG_S("reason", err.message));
-        return;
-    }
-    metric_add(s->reloads_done, 1);
-    log_write(LOG_INFO, "reloaded", LOG_S("file", s->options->targets_file),
-              LOG_I("added", change.added), LOG_I("changed", change.changed),
-              LOG_I("removed", change.removed), LOG_I("unchanged", change.unchanged));
 }
+
+/* --- Signals --- */
 
 static void drain(struct service *s)
 {
     s->deadline_ns = clock_mono_ns() + s->options->drain_seconds * NS_PER_SEC;
+    if (s->poller == NULL) {
+        return; /* still at the start */
+    }
     poller_drain(s->poller);
     atomic_store(&s->health.ready, false);
     log_write(LOG_INFO, "draining", LOG_I("in_flight", poller_in_flight(s->poller)),
@@ -113,7 +111,9 @@ static void on_signal(void *context, int fd, unsigned ready)
     (void)ready;
     while (read(fd, &info, sizeof(info)) == sizeof(info)) {
         if (info.ssi_signo == SIGHUP) {
-            reload(s);
+            if (s->options->targets_file != NULL) {
+                loader_request(s->loader);
+            }
         } else if (s->deadline_ns == TIME_NEVER) {
             drain(s);
         } else {
@@ -236,24 +236,44 @@ static int start_admin(struct service *s, struct err *err)
                                                   &s->health, &s->admin, err);
 }
 
-static int start(struct service *s, struct targets *targets, const char *version, struct err *err)
+/* What is not right with the sites is said before anything else is touched. */
+static int wait_for_sites(struct service *s, struct err *err)
 {
-    struct poller_change change;
+    s->loader = loader_new(s->options, 1, s->metrics, err);
+    if (s->loader == NULL ||
+        loop_watch(s->loop, loader_fd(s->loader, 0), LOOP_READ, on_sites, s, err) < 0) {
+        return -1;
+    }
+    while (s->change == NULL && !s->failed && s->deadline_ns == TIME_NEVER) {
+        if (loop_turn(s->loop, TIME_NEVER, err) < 0) {
+            return -1;
+        }
+    }
+    if (s->failed) {
+        *err = s->failed_by;
+    }
+    return s->failed ? -1 : 0;
+}
 
+static int start(struct service *s, const char *version, struct err *err)
+{
     s->loop = loop_new(err);
     if (s->loop == NULL) {
         return -1;
     }
     s->signal_fd = options_signal_fd(err);
     if (s->signal_fd < 0 || loop_watch(s->loop, s->signal_fd, LOOP_READ, on_signal, s, err) < 0 ||
-        start_publish(s, err) < 0 || start_poller(s, version, err) < 0 || start_admin(s, err) < 0 ||
-        poller_set_sites(s->poller, targets, &change, err) < 0) {
+        wait_for_sites(s, err) < 0) {
         return -1;
     }
-    if (!s->options->once) {
-        log_write(LOG_INFO, "checking", LOG_I("sites", change.added),
-                  LOG_S("location", s->options->location));
-    } else if (s->options->output == OUTPUT_KAFKA) {
+    if (s->change == NULL) {
+        return 0; /* told to stop meanwhile */
+    }
+    if (start_publish(s, err) < 0 || start_poller(s, version, err) < 0 || start_admin(s, err) < 0) {
+        return -1;
+    }
+    poller_change_sites(s->poller, s->change, 0);
+    if (s->options->once && s->options->output == OUTPUT_KAFKA) {
         return sink_print_heading(stdout, err);
     }
     return 0;
@@ -276,6 +296,10 @@ static int turn(struct service *s, struct err *err)
     if (poller_run_due(s->poller, now_ns, may_start, err) < 0) {
         return -1;
     }
+    if (s->change != NULL && !poller_is_changing(s->poller)) {
+        s->change = NULL;
+        loader_made(s->loader);
+    }
     if (s->publish != NULL) {
         if (publish_next_due_ns(s->publish) <= now_ns) {
             publish_poll(s->publish);
@@ -289,14 +313,14 @@ static int turn(struct service *s, struct err *err)
 static int serve(struct service *s, struct err *err)
 {
     atomic_store(&s->health.ready, true);
-    while (!s->quit && !s->output_failed && !poller_is_done(s->poller) &&
+    while (!s->quit && !s->failed && s->poller != NULL && !poller_is_done(s->poller) &&
            clock_mono_ns() < s->deadline_ns) {
         if (turn(s, err) < 0) {
             return -1;
         }
     }
-    if (s->output_failed) {
-        *err = s->output_err;
+    if (s->failed) {
+        *err = s->failed_by;
         return -1;
     }
     return 0;
@@ -307,7 +331,7 @@ static int finish(struct service *s, struct err *err)
 {
     int64_t left_ms = (s->deadline_ns - clock_mono_ns()) / NS_PER_MS;
 
-    if (poller_in_flight(s->poller) > 0) {
+    if (s->poller != NULL && poller_in_flight(s->poller) > 0) {
         log_write(LOG_WARN, "checks were cut off by the deadline",
                   LOG_I("checks", poller_in_flight(s->poller)));
     }
@@ -321,6 +345,10 @@ static void stop(struct service *s)
 {
     admin_free(s->admin); /* first: it reads the metrics */
     poller_free(s->poller);
+    if (s->loader != NULL) {
+        loop_unwatch(s->loop, loader_fd(s->loader, 0));
+        loader_free(s->loader);
+    }
     if (s->publish != NULL) {
         loop_unwatch(s->loop, publish_fd(s->publish));
         publish_free(s->publish);
@@ -335,20 +363,11 @@ static void stop(struct service *s)
 int run(const struct options *options, const char *version, bool *any_down, struct err *err)
 {
     struct service s = {.options = options, .signal_fd = -1, .deadline_ns = TIME_NEVER};
-    struct targets targets = {0};
 
-    if (source_load(options, &targets, err) < 0) {
-        return -1;
-    }
     s.metrics = metrics_new();
-    s.reloads_done = metrics_counter(s.metrics, "sitewatch_reloads", "Reloads of the targets file",
-                                     "result=\"done\"");
-    s.reloads_refused = metrics_counter(s.metrics, "sitewatch_reloads",
-                                        "Reloads of the targets file", "result=\"refused\"");
 
-    int rc = start(&s, &targets, version, err);
+    int rc = start(&s, version, err);
 
-    targets_free(&targets);
     if (rc == 0) {
         rc = serve(&s, err);
     }

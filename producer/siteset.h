@@ -1,8 +1,12 @@
 /*
- * siteset - the sites being checked, by name, with their compiled patterns.
+ * siteset - the sites being checked, by name, and what a list of sites changes about them.
  *
- * A site that was replaced or removed while a check of it is in flight stays until that check
- * ends, and is then freed.
+ * The set belongs to the thread that loads sites. A loop gets its part of a change as a list of
+ * steps, members that enter and members that leave, and never sees the set itself. A member's site
+ * and patterns do not change while it lives; the fields that say so are the loop's alone. A member
+ * that left is given back when its last check has ended, and is freed by the thread of the set.
+ *
+ * Equal expressions of a part's sites are compiled once and shared: a pattern is for one thread.
  */
 #ifndef PRODUCER_SITESET_H
 #define PRODUCER_SITESET_H
@@ -10,45 +14,75 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define uthash_malloc(size) mem_alloc(1, (size))
 #include <uthash.h>
 
+#include "common/mem.h"
 #include "common/site.h"
+#include "common/targets.h"
 #include "producer/judge.h"
 
 struct retry; /* producer/retry's */
+struct siteset;
 
 struct member {
     struct site site;
     struct judge_patterns patterns;
+    uint32_t phase_ms; /* of its slots, common/ident */
+    /* The loop's. */
     uint32_t entry;      /* of the schedule */
     uint32_t in_flight;  /* checks and retries that still point here */
+    bool gone;           /* not to be checked any more */
     struct retry *retry; /* the failed attempts of it that wait */
-    bool gone;           /* not in the set any more */
-    bool seen;           /* in the list that is being taken over */
-    UT_hash_handle hh;   /* by site.name */
+    /* The set's. */
+    bool seen; /* in the list that is being taken over */
+    struct siteset *set;
+    struct member *next_given_back;
+    UT_hash_handle hh; /* by site.name */
 };
 
-struct siteset;
+/* Both: a site that was changed. */
+struct site_step {
+    struct member *leaves, *enters; /* NULL: none */
+};
 
-struct siteset *siteset_new(void);
-/* No check may be in flight. */
+struct site_steps {
+    struct site_step *steps;
+    size_t count, room;
+    size_t made; /* the loop counts here */
+};
+
+struct site_change {
+    size_t added, changed, removed, unchanged;
+    char **ca_files; /* of all sites, each once; ends with NULL */
+    size_t part_count;
+    struct site_steps *parts;
+};
+
+/* parts: how many loops share the sites. */
+struct siteset *siteset_new(size_t parts);
+/* Every member that left was given back. */
 void siteset_free(struct siteset *s);
 
 size_t siteset_count(const struct siteset *s);
-/* NULL when there is none of this name. */
-struct member *siteset_find(const struct siteset *s, const char *name);
 
-/* Takes the site's contents over; its patterns compile (common/site has seen to that). The name
- * must not be in the set. */
-struct member *siteset_add(struct siteset *s, struct site *site);
+/*
+ * The sites from now on; takes them out of *targets, which is empty afterwards. Sites equal to
+ * ones it has are left alone, those with enabled = false are left out. Patterns compile and paths
+ * parse (common/site has seen to that). The caller frees the change with site_change_free, and the
+ * loops take each step of it before the next list is taken over.
+ */
+struct site_change *siteset_take_over(struct siteset *s, struct targets *targets);
+/* Steps that were not made, as the loops have ended, are seen to. */
+void site_change_free(struct site_change *change);
 
-/* Out of the set; freed now or when its last check ends. */
-void siteset_remove(struct siteset *s, struct member *member);
+/* Free the members that were given back. */
+void siteset_bury(struct siteset *s);
 
-void siteset_begin_check(struct member *member);
-void siteset_end_check(struct member *member);
-
-/* Every member in turn: start with NULL. */
-struct member *siteset_next(const struct siteset *s, const struct member *after);
+/* For the loop that has the member. One that left must not be touched after the call. */
+void member_leave(struct member *member);
+void member_begin_check(struct member *member);
+void member_end_check(struct member *member);
 
 #endif

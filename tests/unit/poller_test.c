@@ -46,6 +46,7 @@ struct stand {
     struct loop *loop;
     struct metrics *metrics;
     struct poller *poller;
+    struct siteset *sites;
     struct seen events[EVENTS_MAX];
     size_t count;
 };
@@ -87,6 +88,7 @@ static void start(struct stand *s, int64_t in_flight_max, bool once, bool on_sta
     odd_start(&s->server, "127.0.0.1", 0);
     s->loop = loop_new(&err);
     s->metrics = metrics_new();
+    s->sites = siteset_new(1);
     s->poller = poller_new(&settings, s->loop, s->metrics, on_event, s, &err);
     assert_non_null(s->poller);
 }
@@ -94,6 +96,7 @@ static void start(struct stand *s, int64_t in_flight_max, bool once, bool on_sta
 static void stop(struct stand *s)
 {
     poller_free(s->poller);
+    siteset_free(s->sites);
     loop_free(s->loop);
     metrics_free(s->metrics);
     odd_stop(&s->server);
@@ -148,31 +151,6 @@ static int64_t counted(const struct stand *s, const char *series)
     return value;
 }
 
-/* One site that is tried again. */
-static struct poller_change load_retried(struct stand *s, const char *path, int32_t retries)
-{
-    const char *const paths[] = {path, NULL};
-    struct targets targets = sites_of(s, paths, 60, "n.");
-    struct poller_change change;
-    struct err err;
-
-    targets.sites[0].retries = retries;
-    assert_int_equal(poller_set_sites(s->poller, &targets, &change, &err), 0);
-    return change;
-}
-
-static struct poller_change load(struct stand *s, const char *const *paths, int64_t seconds,
-                                 const char *pattern)
-{
-    struct targets targets = sites_of(s, paths, seconds, pattern);
-    struct poller_change change;
-    struct err err;
-
-    assert_int_equal(poller_set_sites(s->poller, &targets, &change, &err), 0);
-    assert_int_equal(targets.count, 0); /* taken over */
-    return change;
-}
-
 static void turn(struct stand *s, bool may_start)
 {
     struct err err;
@@ -184,6 +162,39 @@ static void turn(struct stand *s, bool may_start)
         until_ns = poller_next_due_ns(s->poller, may_start);
     }
     assert_int_equal(loop_turn(s->loop, until_ns, &err), 0);
+}
+
+/* Hands it the sites, and turns until it has made the change. */
+static struct site_change take_over(struct stand *s, struct targets *targets)
+{
+    struct site_change *change = siteset_take_over(s->sites, targets);
+    struct site_change counts = *change;
+
+    poller_change_sites(s->poller, change, 0);
+    while (poller_is_changing(s->poller)) {
+        turn(s, false);
+    }
+    site_change_free(change);
+    siteset_bury(s->sites);
+    return counts;
+}
+
+/* One site that is tried again. */
+static struct site_change load_retried(struct stand *s, const char *path, int32_t retries)
+{
+    const char *const paths[] = {path, NULL};
+    struct targets targets = sites_of(s, paths, 60, "n.");
+
+    targets.sites[0].retries = retries;
+    return take_over(s, &targets);
+}
+
+static struct site_change load(struct stand *s, const char *const *paths, int64_t seconds,
+                               const char *pattern)
+{
+    struct targets targets = sites_of(s, paths, seconds, pattern);
+
+    return take_over(s, &targets);
 }
 
 static void run_until_events(struct stand *s, size_t count)
@@ -277,7 +288,7 @@ static void test_reload(void **state)
     static const char *const before[] = {"/ok", "/down", NULL};
     static const char *const after[] = {"/ok", "/gone", NULL};
     struct stand s;
-    struct poller_change change;
+    struct site_change change;
 
     (void)state;
     start(&s, 4, false, false);
@@ -504,26 +515,101 @@ static void test_no_retry_while_none_may_start(void **state)
     stop(&s);
 }
 
-static void test_an_unusable_ca_file_changes_nothing(void **state)
+static void test_many_sites_at_once_are_spread(void **state)
 {
-    static const char *const paths[] = {"/ok", NULL};
+    enum { COUNT = 500 };
+    const char *paths[COUNT + 1] = {NULL};
     struct stand s;
-    struct poller_change change;
+    int64_t begin_us = clock_real_ns() / NS_PER_US;
+    int64_t last_us = 0;
+
+    (void)state;
+    start(&s, 4, false, false);
+    load(&s, paths, 60, NULL); /* the start, without a site */
+    for (size_t i = 0; i < COUNT; i++) {
+        paths[i] = "/ok";
+    }
+    struct targets targets = sites_of(&s, paths, 60, NULL);
+
+    for (size_t i = 0; i < COUNT; i++) {
+        free(targets.sites[i].name);
+        assert_true(asprintf(&targets.sites[i].name, "%zu", i) > 0);
+    }
+    take_over(&s, &targets);
+    run_until_events(&s, EVENTS_MAX / 2);
+    for (size_t i = 0; i < s.count; i++) {
+        last_us = s.events[i].slot_us > last_us ? s.events[i].slot_us : last_us;
+    }
+    assert_true(last_us - begin_us >= EVENTS_MAX / 4 * US_PER_MS);
+    stop(&s);
+}
+
+static void test_a_change_is_made_in_slices(void **state)
+{
+    enum { COUNT = 20000 };
+    struct stand s;
     struct err err;
+    struct targets targets = {.sites = mem_alloc(COUNT, sizeof(struct site)), .count = COUNT};
+    size_t slices = 0;
+
+    (void)state;
+    start(&s, 4, false, false);
+    for (size_t i = 0; i < COUNT; i++) {
+        char url[64];
+
+        snprintf(url, sizeof(url), "http://127.0.0.1:%u/%zu", s.server.port, i);
+        site_init(&targets.sites[i]);
+        set(&targets.sites[i], "url", url);
+        assert_int_equal(site_finish(&targets.sites[i], &err), 0);
+    }
+    struct site_change *change = siteset_take_over(s.sites, &targets);
+
+    poller_change_sites(s.poller, change, 0);
+    while (poller_is_changing(s.poller)) {
+        assert_int_equal(poller_next_due_ns(s.poller, false), 0);
+        turn(&s, false);
+        slices++;
+    }
+    assert_true(slices > 1);
+    assert_int_equal(change->parts[0].made, COUNT);
+    site_change_free(change);
+    stop(&s);
+}
+
+static void test_a_change_is_left_half_made(void **state)
+{
+    static const char *const paths[] = {"/ok", "/down", NULL};
+    static const char *const none[] = {NULL};
+    struct stand s;
 
     (void)state;
     start(&s, 4, false, false);
     load(&s, paths, 60, NULL);
 
+    struct targets targets = sites_of(&s, none, 60, NULL);
+    struct site_change *change = siteset_take_over(s.sites, &targets);
+
+    poller_change_sites(s.poller, change, 0);
+    poller_free(s.poller);
+    s.poller = NULL;
+    site_change_free(change); /* the leak checker sees to the rest */
+    stop(&s);
+}
+
+static void test_an_unusable_ca_file_is_said_and_the_sites_are_checked(void **state)
+{
+    static const char *const paths[] = {"/ok", NULL};
+    struct stand s;
+
+    (void)state;
+    start(&s, 4, false, true);
+
     struct targets targets = sites_of(&s, paths, 30, NULL);
 
     targets.sites[0].ca_file = mem_copy_string("Makefile"); /* no certificate in it */
-    assert_int_equal(poller_set_sites(s.poller, &targets, &change, &err), -1);
-    assert_int_equal(err.kind, ERR_INVALID);
-    assert_non_null(strstr(err.message, "/ok"));
-    targets_free(&targets);
-    change = load(&s, paths, 60, NULL);
-    assert_int_equal(change.unchanged, 1);
+    take_over(&s, &targets);
+    run_until_events(&s, 1);
+    assert_int_equal(s.events[0].status, CHECK_UP); /* http: it needs none */
     stop(&s);
 }
 
@@ -542,7 +628,10 @@ int main(void)
         cmocka_unit_test(test_what_is_given_up_is_final),
         cmocka_unit_test(test_in_flight_while_it_leaves),
         cmocka_unit_test(test_no_retry_while_none_may_start),
-        cmocka_unit_test(test_an_unusable_ca_file_changes_nothing),
+        cmocka_unit_test(test_many_sites_at_once_are_spread),
+        cmocka_unit_test(test_a_change_is_made_in_slices),
+        cmocka_unit_test(test_a_change_is_left_half_made),
+        cmocka_unit_test(test_an_unusable_ca_file_is_said_and_the_sites_are_checked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

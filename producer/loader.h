@@ -1,0 +1,43 @@
+/*
+ * loader - reads the sites and finds what changed about them, in a thread of its own.
+ *
+ * To parse a million sites takes seconds, in which no check may be late: the thread gives way to
+ * the loops (its nice value), and what they get is a list of steps that is ready to be made. The
+ * thread owns the set of sites; it reads again whenever loader_request was called after it began,
+ * but not before every loop has made its part of the last change.
+ *
+ * A list of sites that is not right changes nothing; the thread says so and counts it
+ * (sitewatch_reloads_total{result}), but for the first one, which is the caller's to report. It
+ * sets the gauge sitewatch_sites. It knows nothing of checks and schedules.
+ */
+#ifndef PRODUCER_LOADER_H
+#define PRODUCER_LOADER_H
+
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/metrics.h"
+#include "producer/options.h"
+#include "producer/siteset.h"
+
+struct loader;
+
+/* Begins to load at once, for so many loops. Borrows options. NULL and ERR_FATAL on failure. */
+struct loader *loader_new(const struct options *options, size_t parts, struct metrics *m,
+                          struct err *err);
+/* Waits until the thread has read to its end. The loops must have given back what left. */
+void loader_free(struct loader *l);
+
+/* Load again. */
+void loader_request(struct loader *l);
+
+/* Readable when loader_take has something for the loop of this part. */
+int loader_fd(const struct loader *l, size_t part);
+
+/* The change that waits for this part, or NULL when there is none. -1 and why when the first load
+ * was refused. The change lives until the loops of all parts have called loader_made. */
+int loader_take(struct loader *l, size_t part, struct site_change **change,
+                struct err *err) MUST_CHECK;
+void loader_made(struct loader *l);
+
+#endif

@@ -1,0 +1,222 @@
+/* The thread that reads the sites, against files that change under it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "producer/loader.h"
+
+#define WAIT_MS 30000
+#define LOOPS 2
+
+struct stand {
+    char path[64];
+    struct options options;
+    struct metrics *metrics;
+    struct loader *loader;
+};
+
+static void write_sites(const struct stand *s, const char *text)
+{
+    FILE *file = fopen(s->path, "w");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void start(struct stand *s, const char *text)
+{
+    struct err err;
+    int fd;
+
+    *s = (struct stand){.path = "/tmp/loader_test.XXXXXX"};
+    fd = mkstemp(s->path);
+    assert_true(fd >= 0);
+    close(fd);
+    write_sites(s, text);
+    s->options.targets_file = s->path;
+    s->options.location = (char *)"test";
+    s->metrics = metrics_new();
+    s->loader = loader_new(&s->options, LOOPS, s->metrics, &err);
+    assert_non_null(s->loader);
+}
+
+static void stop(struct stand *s)
+{
+    loader_free(s->loader);
+    metrics_free(s->metrics);
+    unlink(s->path);
+}
+
+static int64_t counted(const struct stand *s, const char *series)
+{
+    size_t len;
+    char *text = metrics_render(s->metrics, &len);
+    const char *at = strstr(text, series);
+
+    assert_non_null(at);
+
+    int64_t value = strtoll(at + strlen(series), NULL, 10);
+
+    free(text);
+    return value;
+}
+
+static int take(const struct stand *s, size_t part, struct site_change **change, struct err *err)
+{
+    struct pollfd ready = {.fd = loader_fd(s->loader, part), .events = POLLIN};
+
+    assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+    return loader_take(s->loader, part, change, err);
+}
+
+/* What a loop does with its part. */
+static struct site_change take_and_make(struct stand *s)
+{
+    struct site_change counts = {0};
+
+    for (size_t part = 0; part < LOOPS; part++) {
+        struct site_change *change;
+        struct err err;
+
+        assert_int_equal(take(s, part, &change, &err), 0);
+        assert_non_null(change);
+        counts = *change;
+        for (struct site_steps *steps = &change->parts[part]; steps->made < steps->count;
+             steps->made++) {
+            if (steps->steps[steps->made].leaves != NULL) {
+                member_leave(steps->steps[steps->made].leaves);
+            }
+        }
+        loader_made(s->loader);
+    }
+    return counts;
+}
+
+#define SITE(name) "{ name = \"" name "\"; url = \"http://127.0.0.1/\"; }"
+
+static void test_each_request_reads_the_file_as_it_is_then(void **state)
+{
+    struct stand s;
+    struct site_change change;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+    change = take_and_make(&s);
+    assert_int_equal(change.added, 1);
+    write_sites(&s, "targets = (" SITE("a") "," SITE("b") ");");
+    loader_request(s.loader);
+    change = take_and_make(&s);
+    assert_int_equal(change.added, 1);
+    assert_int_equal(change.unchanged, 1);
+    stop(&s);
+}
+
+static void test_a_request_while_one_is_made_is_not_lost(void **state)
+{
+    struct stand s;
+    struct site_change *change;
+    struct site_change last;
+    struct err err;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+    assert_int_equal(take(&s, 0, &change, &err), 0);
+    loader_made(s.loader);
+    write_sites(&s, "targets = (" SITE("b") ");"); /* the second loop is not through yet */
+    loader_request(s.loader);
+    loader_request(s.loader);
+    assert_int_equal(loader_take(s.loader, 0, &change, &err), 0);
+    assert_null(change); /* not before it is */
+    assert_int_equal(take(&s, 1, &change, &err), 0);
+    loader_made(s.loader);
+    last = take_and_make(&s);
+    assert_int_equal(last.added, 1);
+    assert_int_equal(last.removed, 1);
+    stop(&s);
+}
+
+static void test_the_first_refusal_is_the_callers(void **state)
+{
+    struct stand s;
+    struct site_change *change;
+    struct err err;
+
+    (void)state;
+    start(&s, "targets = (\n{ url = 5; } );");
+    assert_int_equal(take(&s, 0, &change, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.message, ":2: url"));
+    assert_int_equal(counted(&s, "sitewatch_reloads_total{result=\"refused\"} "), 0);
+    stop(&s);
+}
+
+struct refused_row {
+    const char *name, *text;
+};
+
+static const struct refused_row refused_rows[] = {
+    {"a text that is no targets file", "nonsense = ;"},
+    {"an empty file", ""},
+    {"a file of authorities without one",
+     "targets = ( { url = \"https://a/\"; ca_file = \"/dev/null\"; } );"},
+    {"a file of authorities that is not there",
+     "targets = ( { url = \"https://a/\"; ca_file = \"/nonexistent\"; } );"},
+};
+
+static void test_a_later_refusal_changes_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused_rows) / sizeof(refused_rows[0]); i++) {
+        struct stand s;
+        struct site_change change;
+
+        print_message("  %s\n", refused_rows[i].name);
+        start(&s, "targets = (" SITE("a") ");");
+        take_and_make(&s);
+        write_sites(&s, refused_rows[i].text);
+        loader_request(s.loader);
+        while (counted(&s, "sitewatch_reloads_total{result=\"refused\"} ") == 0) {
+            poll(NULL, 0, 1);
+        }
+        assert_int_equal(counted(&s, "\nsitewatch_sites "), 1);
+        write_sites(&s, "targets = (" SITE("a") ");");
+        loader_request(s.loader);
+        change = take_and_make(&s);
+        assert_int_equal(change.unchanged, 1);
+        stop(&s);
+    }
+}
+
+static void test_it_ends_while_a_change_is_not_made(void **state)
+{
+    struct stand s;
+    struct site_change *change;
+    struct err err;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+    assert_int_equal(take(&s, 0, &change, &err), 0); /* and its loop ends */
+    stop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_request_reads_the_file_as_it_is_then),
+        cmocka_unit_test(test_a_request_while_one_is_made_is_not_lost),
+        cmocka_unit_test(test_the_first_refusal_is_the_callers),
+        cmocka_unit_test(test_a_later_refusal_changes_nothing),
+        cmocka_unit_test(test_it_ends_while_a_change_is_not_made),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
