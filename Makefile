@@ -2,9 +2,9 @@
 # installed what the first reading lacked. `make help` lists the targets.
 #
 # A new .c file in common/, producer/ or consumer/ is picked up by itself, and so is a
-# tests/unit/*_test.c, a tests/integration/*_test.c, a tests/fuzz/*_fuzz.c and a tests/stand/*.c.
-# What a test links is the part of a program without its main.c. sql/*.sql is embedded into the
-# consumer. Each set of flags has a tree of its own: build, build-asan, build-tsan, ...
+# tests/unit/*_test.c, a tests/integration/*_test.c, a tests/fuzz/*_fuzz.c, a tests/stand/*.c and a
+# bench/*.c. What a test links is the part of a program without its main.c. sql/*.sql is embedded
+# into the consumer. Each set of flags has a tree of its own: build, build-asan, build-tsan, ...
 
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
@@ -35,6 +35,7 @@ UNITS       := $(call programs,tests/unit/*_test.c)
 INTEGRATION := $(call programs,tests/integration/*_test.c)
 FUZZERS     := $(call programs,tests/fuzz/*_fuzz.c)
 STAND       := $(call programs,tests/stand/*.c deploy/demo/*.c)
+BENCHES     := $(call programs,bench/*.c)
 LINKED_IN   := $(patsubst %.c,$(BUILD)/%.o,$(LINK_IN)) # sources that every program gets
 SQL         := $(sort $(wildcard sql/*.sql))
 
@@ -42,6 +43,7 @@ all: $(PROGRAMS) ## build the programs
 
 units: $(UNITS)
 stand: $(STAND)
+benches: $(BENCHES)
 everything: $(PROGRAMS) $(UNITS) $(INTEGRATION) $(STAND)
 objects: $(foreach dir,common producer consumer,$(call objects,$(dir))) $(BUILD)/sql/migrations.o
 
@@ -49,7 +51,7 @@ $(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
 	@mkdir -p $(@D)
 	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-$(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
+$(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
 	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LINKED_IN) $(ARCHIVES) $(LIBS) $(TEST_LIBS)
 
 $(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka
@@ -160,12 +162,19 @@ show-coverage:
 	    --filter consumer/ --html-details build-coverage/html/index.html --txt - \
 	    --fail-under-line 95 build-coverage
 
-bench: all stand ## what a check and a row cost, beside peers in the same run
-	$(PYTHON) -B bench/run
+bench: bench-probe bench-sink ## what a check and a row cost, beside peers in the same run
+bench-probe: all stand $(BENCHES) ## the producer's half (ARGS=names of its sections, BENCH_QUICK=1)
+	bench/peers.sh
+	$(PYTHON) -B bench/probe $(ARGS)
+	$(PYTHON) -B bench/report
+bench-sink: all stand ## the consumer's half
+	$(PYTHON) -B bench/sink $(ARGS)
+	$(PYTHON) -B bench/report
 
 # ---- lint: each lint-* is one check of its own ----
 
-SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] tests/*/*.[ch] tests/stand/tsan/*.c deploy/demo/*.[ch])
+SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] tests/*/*.[ch] \
+               tests/stand/tsan/*.c deploy/demo/*.[ch] bench/*.[ch])
 PRODUCT := $(filter common/% producer/% consumer/%,$(SOURCES))
 SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
 LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
@@ -178,7 +187,7 @@ lint-gcc: # the compiler's own analyzer
 	$(MAKE) BUILD=build-lint CC=gcc CFLAGS='-O2 -g -Werror -fanalyzer' objects
 
 lint-clang:
-	$(MAKE) BUILD=build-clang CC=clang CFLAGS='-O1 -g -Werror' everything
+	$(MAKE) BUILD=build-clang CC=clang CFLAGS='-O1 -g -Werror' everything benches
 
 lint-format:
 	@clang-format --dry-run -Werror $(SOURCES)
@@ -253,9 +262,10 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        coverage show-coverage bench lint $(LINTS) install local-install local-run-migration \
-        local-run-website-seeding local-run-monitor-producer local-run-monitor-consumer \
-        local-run-unit-tests local-show-coverage local-run-code-checks clean help FORCE
+        coverage show-coverage benches bench bench-probe bench-sink lint $(LINTS) install \
+        local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
+        local-run-monitor-consumer local-run-unit-tests local-show-coverage \
+        local-run-code-checks clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,7 +1,9 @@
 """A prober as small monitors are written in Python: asyncio streams, a fresh connection a check, a
-regular expression on the body, a JSON event on the standard output. bench/run measures beside it.
+regular expression on the body, a JSON event on the standard output.
 
-    asyncio_prober.py URL-PREFIX SITES      each site once a second, spread over the second
+    asyncio_prober.py URL-PREFIX SITES SECONDS PATTERN
+
+checks URL-PREFIX0, URL-PREFIX1, ... each once in so many seconds, spread over them.
 """
 
 import asyncio
@@ -11,10 +13,8 @@ import sys
 import time
 import urllib.parse
 
-PATTERN = re.compile(rb"v=(\d+)")
 
-
-async def check(host, port, target):
+async def check(host, port, target, pattern):
     started = time.monotonic()
     reader, writer = await asyncio.open_connection(host, port)
     connected = time.monotonic()
@@ -23,25 +23,26 @@ async def check(host, port, target):
     head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
     writer.close()
     ended = time.monotonic()
-    found = PATTERN.findall(body)
+    found = pattern.findall(body)
     print(json.dumps({"url": target, "time": time.time(), "status": int(head.split()[1]),
                       "connect_us": int((connected - started) * 1e6),
                       "total_us": int((ended - started) * 1e6), "body_bytes": len(body),
                       "matches": [match.decode() for match in found]}))
 
 
-async def site(host, port, target, offset):
+async def site(host, port, target, offset, interval, pattern):
     due = time.monotonic() + offset
     while True:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
-        await check(host, port, target)
-        due += 1.0
+        await check(host, port, target, pattern)
+        due += interval
 
 
-async def main(prefix, count):
+async def main(prefix, count, interval, pattern):
     url = urllib.parse.urlsplit(prefix)
-    await asyncio.gather(*(site(url.hostname, url.port, f"{url.path}?{url.query}{i}", i / count)
-                           for i in range(count)))
+    await asyncio.gather(*(site(url.hostname, url.port, f"{url.path}{i}", interval * i / count,
+                                interval, pattern) for i in range(count)))
 
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]),
+                 re.compile(sys.argv[4].encode())))

@@ -1,6 +1,6 @@
 #!/bin/bash
 # certs.sh DIR - make the certificates that the TLS tests need: a CA, and leaf certificates for
-# localhost and 127.0.0.1. Each NAME is NAME.pem and NAME.key, all PEM.
+# localhost and 127.0.0.1 to 127.0.0.4. Each NAME is NAME.pem and NAME.key, all PEM.
 #
 #   ca          the authority
 #   good        what a site should have, a year left
@@ -57,7 +57,7 @@ END
         { cat "$1.log" >&2; exit 1; }
 }
 
-here=DNS:localhost,IP:127.0.0.1,IP:::1
+here=DNS:localhost,IP:127.0.0.1,IP:127.0.0.2,IP:127.0.0.3,IP:127.0.0.4,IP:::1
 authority ca "Test authority"
 authority other-ca "Other authority"
 leaf good ca "$here" serverAuth '1 day ago' '365 days'
