@@ -229,6 +229,12 @@ static void redirect_follow(struct slot *slot)
 
 static void hop_succeeded(struct slot *slot)
 {
+    if (slot->http_status == 0) {
+        transfer_add_timing(slot, false);
+        fault_set(&slot->fault, ERROR_PROTOCOL, PHASE_WAIT, "the response has no status code");
+        check_end(slot);
+        return;
+    }
     transfer_add_timing(slot, true);
     if (transfer_is_redirect(slot)) {
         redirect_follow(slot);

@@ -114,6 +114,13 @@ static enum error_type memory_type(const struct fault_facts *facts)
                                                                         : ERROR_INTERNAL;
 }
 
+/* What libcurl says of an odd response may be about anything: of a header line without a name it
+ * says BAD_FUNCTION_ARGUMENT. Before the first byte of one, what we asked of it was wrong. */
+static enum error_type unforeseen_type(const struct fault_facts *facts)
+{
+    return facts->phase == PHASE_TRANSFER ? ERROR_PROTOCOL : ERROR_INTERNAL;
+}
+
 static enum error_type tls_type(const struct fault_facts *facts)
 {
     return facts->tls->error != ERROR_NONE ? facts->tls->error : ERROR_TLS_FAILURE;
@@ -154,7 +161,7 @@ static enum error_type other_type(const struct fault_facts *facts)
     case CURLE_NO_CONNECTION_AVAILABLE:
         return ERROR_LOCAL_RESOURCES;
     default:
-        return ERROR_INTERNAL; /* what we asked of libcurl was wrong, not the site */
+        return unforeseen_type(facts);
     }
 }
 

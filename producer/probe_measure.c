@@ -89,10 +89,18 @@ static const char *version_name(long version)
     }
 }
 
+/* libcurl takes "HTTP/200 OK" for HTTP/2 and its status 0; another line may give it any number. */
+static int32_t status_code(const struct slot *slot)
+{
+    long code = info_long(slot, CURLINFO_RESPONSE_CODE);
+
+    return code < EVENT_HTTP_STATUS_MIN || code > EVENT_HTTP_STATUS_MAX ? 0 : (int32_t)code;
+}
+
 void transfer_note(struct slot *slot)
 {
     slot->hop.ended_ns = clock_mono_ns();
-    slot->http_status = (int32_t)info_long(slot, CURLINFO_RESPONSE_CODE);
+    slot->http_status = status_code(slot);
     slot->http_version =
         slot->http_status == 0 ? NULL : version_name(info_long(slot, CURLINFO_HTTP_VERSION));
     if (transfer_is_connected(slot)) {

@@ -250,6 +250,11 @@ static void curl_codes_become_error_types(void **state)
          ERROR_BODY_TOO_LARGE,
          PHASE_TRANSFER,
          ""},
+        {"a header line that libcurl cannot take apart",
+         {.code = CURLE_BAD_FUNCTION_ARGUMENT, .phase = PHASE_TRANSFER},
+         ERROR_PROTOCOL,
+         PHASE_TRANSFER,
+         ""},
         /* Ours */
         {"a URL that libcurl refuses", {.code = CURLE_URL_MALFORMAT}, ERROR_URL, PHASE_NONE, ""},
         {"a wrong argument", {.code = CURLE_BAD_FUNCTION_ARGUMENT}, ERROR_INTERNAL, PHASE_NONE, ""},
