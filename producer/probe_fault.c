@@ -30,6 +30,8 @@ static enum error_type resolver_type(enum resolver_outcome outcome)
         return ERROR_DNS_TIMEOUT;
     case RESOLVER_NO_SERVER:
         return ERROR_LOCAL_NETWORK;
+    case RESOLVER_NO_SOCKET:
+        return ERROR_LOCAL_RESOURCES;
     default:
         return ERROR_DNS_FAILURE;
     }
@@ -44,9 +46,9 @@ void fault_from_resolver(const char *host, const struct resolver_answer *answer,
 
 /* --- Connections --- */
 
-static enum error_type connect_type(int os_errno)
+static enum error_type connect_type(const struct fault_facts *facts)
 {
-    switch (os_errno) {
+    switch (facts->os_errno) {
     case ECONNREFUSED:
         return ERROR_CONNECT_REFUSED;
     case ETIMEDOUT:
@@ -55,7 +57,9 @@ static enum error_type connect_type(int os_errno)
     case ENETDOWN:
     case EAFNOSUPPORT: /* a machine without IPv6 */
         return ERROR_LOCAL_NETWORK;
-    case EADDRNOTAVAIL:
+    case EADDRNOTAVAIL: /* no address of ours for IPv6 where that is switched off, or no port left
+                         */
+        return strchr(facts->address, ':') != NULL ? ERROR_LOCAL_NETWORK : ERROR_LOCAL_RESOURCES;
     case EMFILE:
     case ENFILE:
     case ENOBUFS:
@@ -70,7 +74,7 @@ static void connect_fault(const struct fault_facts *facts, struct fault *fault)
 {
     const char *words = facts->os_errno != 0 ? strerror(facts->os_errno) : facts->curl_text;
 
-    fault_set(fault, connect_type(facts->os_errno), PHASE_CONNECT, "%s port %u: %s", facts->address,
+    fault_set(fault, connect_type(facts), PHASE_CONNECT, "%s port %u: %s", facts->address,
               (unsigned)facts->port, words);
 }
 

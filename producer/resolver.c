@@ -52,8 +52,9 @@ struct resolver {
     struct resolver_cache *cache;
     struct name_table lookups; /* all of them */
     struct lookup_list waiting, done;
-    size_t asked;                                 /* lookups that are with c-ares */
-    uint64_t heard;                               /* how often something came from a server */
+    size_t asked;   /* lookups that are with c-ares */
+    uint64_t heard; /* how often something came from a server */
+    bool refused;   /* the last that came was that a server is not there */
     struct metric *counts[RESOLVER_BAD_NAME + 1]; /* by outcome */
     struct metric *cached;
 };
@@ -108,14 +109,20 @@ static void answer_at_once(resolver_answer_fn *on_answer, void *context,
 
 /*
  * c-ares 1.18 ends with ECONNREFUSED also when every server answered SERVFAIL or REFUSED. Only
- * silence makes it our own network's fault.
+ * silence makes it our own network's fault. It ends with a time-out also when one try of several
+ * had no answer and the others were refused; and a machine without a name server refuses few of
+ * many packets, one a second after the first (icmp_ratelimit).
  */
 static int true_status(const struct lookup *lookup)
 {
-    bool heard = lookup->resolver->heard != lookup->heard_before;
+    const struct resolver *r = lookup->resolver;
+    bool heard = r->heard != lookup->heard_before;
 
     if (lookup->status == ARES_SUCCESS && lookup->found.count == 0) {
         return ARES_ENODATA;
+    }
+    if (lookup->status == ARES_ETIMEOUT && !heard && r->refused) {
+        return ARES_ECONNREFUSED;
     }
     return lookup->status == ARES_ECONNREFUSED && heard ? ARES_ESERVFAIL : lookup->status;
 }
@@ -158,6 +165,10 @@ static void lookup_deliver(struct lookup *lookup)
         .outcome = resolver_channel_outcome(status),
         .reason = status == ARES_SUCCESS ? NULL : ares_strerror(status),
     };
+
+    if (answer.outcome == RESOLVER_NO_SERVER && !resolver_channel_may_ask(&answer.reason)) {
+        answer.outcome = RESOLVER_NO_SOCKET;
+    }
     int64_t keep_s = kept_s(r, lookup, answer.outcome);
     struct resolver_request *request;
 
@@ -255,7 +266,10 @@ static void on_ready(void *context, int fd, unsigned ready)
 {
     struct resolver *r = context;
 
-    if ((ready & LOOP_READ) && !(ready & LOOP_FAIL)) {
+    if (ready & LOOP_FAIL) {
+        r->refused = true;
+    } else if (ready & LOOP_READ) {
+        r->refused = false;
         r->heard++;
     }
     ares_process_fd(r->channel, (ready & (LOOP_READ | LOOP_FAIL)) ? fd : ARES_SOCKET_BAD,
@@ -380,6 +394,7 @@ static void count_in(struct resolver *r, struct metrics *m)
     r->counts[RESOLVER_TIMEOUT] = metrics_counter(m, name, help, "result=\"timeout\"");
     r->counts[RESOLVER_FAILURE] = failure;
     r->counts[RESOLVER_NO_SERVER] = failure;
+    r->counts[RESOLVER_NO_SOCKET] = failure;
     r->counts[RESOLVER_BAD_NAME] = failure;
 }
 

@@ -33,6 +33,7 @@ enum resolver_outcome {
     RESOLVER_TIMEOUT,   /* no server answered in time */
     RESOLVER_FAILURE,   /* SERVFAIL, REFUSED, malformed */
     RESOLVER_NO_SERVER, /* no name server could be reached: our own network */
+    RESOLVER_NO_SOCKET, /* none could be had to ask one: our own resources */
     RESOLVER_BAD_NAME,  /* not a host name: empty label, label over 63, name over 253, a byte that
                            is not a letter, digit, '-' or '_' */
 };

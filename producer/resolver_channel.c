@@ -1,8 +1,12 @@
 #include "producer/resolver_channel.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static int library_status;
@@ -87,6 +91,18 @@ enum resolver_outcome resolver_channel_outcome(int status)
     default:
         return RESOLVER_FAILURE;
     }
+}
+
+bool resolver_channel_may_ask(const char **reason)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0) {
+        *reason = strerror(errno);
+        return false;
+    }
+    close(fd);
+    return true;
 }
 
 int resolver_channel_read(const struct ares_addrinfo *result, struct resolver_addresses *found)

@@ -8,6 +8,7 @@
 #define PRODUCER_RESOLVER_CHANNEL_H
 
 #include <ares.h>
+#include <stdbool.h>
 
 #include "common/err.h"
 #include "producer/resolver.h"
@@ -19,6 +20,10 @@ int resolver_channel_open(const struct resolver_settings *settings, ares_sock_st
                           void *context, ares_channel *channel, struct err *err) MUST_CHECK;
 
 enum resolver_outcome resolver_channel_outcome(int status);
+
+/* After NO_SERVER, as c-ares does not tell why it could not ask: false and why when no socket can
+ * be had. */
+bool resolver_channel_may_ask(const char **reason);
 
 /* Add the addresses of an answer to *found, and return the smallest TTL of all its records: 0 from
  * the hosts file, and from a chain of aliases that of the alias that ends first. */

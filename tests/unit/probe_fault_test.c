@@ -62,6 +62,11 @@ static void curl_codes_become_error_types(void **state)
          ERROR_LOCAL_NETWORK,
          PHASE_CONNECT,
          "not supported"},
+        {"IPv6 is switched off here",
+         {.code = CURLE_COULDNT_CONNECT, .os_errno = EADDRNOTAVAIL, .address = "2001:db8::1"},
+         ERROR_LOCAL_NETWORK,
+         PHASE_CONNECT,
+         "assign"},
         {"no port is left",
          {.code = CURLE_COULDNT_CONNECT, .os_errno = EADDRNOTAVAIL},
          ERROR_LOCAL_RESOURCES,
@@ -273,7 +278,7 @@ static void curl_codes_become_error_types(void **state)
         print_message("  %s\n", rows[i].name);
         facts.curl_text = facts.curl_text == NULL ? "" : facts.curl_text;
         facts.tls = facts.tls == NULL ? &fine : facts.tls;
-        facts.address = "192.0.2.1";
+        facts.address = facts.address == NULL ? "192.0.2.1" : facts.address;
         facts.port = 443;
         facts.timeout_ms = 2500;
         facts.body_bytes_max = 1000;
@@ -298,6 +303,7 @@ static void resolver_outcomes_become_error_types(void **state)
         {RESOLVER_TIMEOUT, "timeout", ERROR_DNS_TIMEOUT, "x.test: timeout"},
         {RESOLVER_FAILURE, "SERVFAIL", ERROR_DNS_FAILURE, "x.test: SERVFAIL"},
         {RESOLVER_NO_SERVER, "refused", ERROR_LOCAL_NETWORK, "x.test: refused"},
+        {RESOLVER_NO_SOCKET, "too many", ERROR_LOCAL_RESOURCES, "x.test: too many"},
         {RESOLVER_FOUND, NULL, ERROR_DNS_FAILURE, "x.test: no address"},
     };
 

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -88,6 +89,17 @@ static int bound_socket(char servers[64])
     assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
     snprintf(servers, 64, "127.0.0.1:%d", ntohs(address.sin_port));
     return fd;
+}
+
+/* At the port that it had. */
+static int reopen(struct stand *stand)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)strtoul(strchr(stand->servers, ':') + 1, NULL, 10));
+    stand->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return bind(stand->fd, (struct sockaddr *)&address, sizeof(address));
 }
 
 static void stand_up(struct stand *stand, const char *zone, int64_t timeout_ms, int64_t tries)
@@ -657,6 +669,54 @@ static void test_servers(void **state)
     stand_down(&stand);
 }
 
+static void test_a_server_that_is_gone(void **state)
+{
+    struct stand stand;
+    struct caller first = {0}, second = {0};
+
+    (void)state;
+    stand_up(&stand, "a.test A 192.0.2.1 60", 200, 2);
+    print_message("  one try is lost, the next refused\n");
+    loop_unwatch(stand.loop, stand.fd);
+    begin(&stand, &first, "a.test", RESOLVER_IPV4, NOW);
+    close(stand.fd); /* with the question in it */
+    finish(&stand, &first);
+    assert_int_equal(first.answer.outcome, RESOLVER_NO_SERVER);
+
+    print_message("  it was refused, and then nothing is heard\n");
+    assert_int_equal(reopen(&stand), 0);
+    begin(&stand, &second, "b.test", RESOLVER_IPV4, NOW);
+    finish(&stand, &second);
+    assert_int_equal(second.answer.outcome, RESOLVER_NO_SERVER);
+
+    print_message("  it is back, and silent about one name alone\n");
+    struct err err;
+
+    assert_int_equal(loop_watch(stand.loop, stand.fd, LOOP_READ, on_query, &stand, &err), 0);
+    assert_int_equal(ask(&stand, "a.test", RESOLVER_IPV4, NOW).answer.outcome, RESOLVER_FOUND);
+    loop_unwatch(stand.loop, stand.fd);
+    assert_int_equal(ask(&stand, "c.test", RESOLVER_IPV4, NOW).answer.outcome, RESOLVER_TIMEOUT);
+    stand_down(&stand);
+}
+
+static void test_no_descriptor_to_ask_with(void **state)
+{
+    struct stand stand;
+    struct rlimit before, none;
+
+    (void)state;
+    stand_up(&stand, "a.test A 192.0.2.1 60", 200, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct caller caller = ask(&stand, "a.test", RESOLVER_IPV4, NOW);
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(caller.answer.outcome, RESOLVER_NO_SOCKET);
+    assert_string_equal(caller.reason, "Too many open files");
+    stand_down(&stand);
+}
+
 /* The first name with an IPv4 address in the hosts file that a server would be asked for. */
 static bool name_of_hosts_file(char name[HOST_NAME_SIZE], char address[64])
 {
@@ -709,6 +769,8 @@ int main(void)
         cmocka_unit_test(test_more_lookups_than_at_a_time),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_servers),
+        cmocka_unit_test(test_a_server_that_is_gone),
+        cmocka_unit_test(test_no_descriptor_to_ask_with),
         cmocka_unit_test(test_hosts_file),
     };
 

@@ -1,0 +1,99 @@
+"""Checks that the producer itself could not make: unknown, never down, each with its own reason."""
+
+import json
+import resource
+
+import pytest
+
+from stand import events, process, sitewatch
+
+ZONE = "well.test A 127.0.0.1\n"
+
+
+def sites_file(tmp_path, *groups):
+    path = tmp_path / "sites.conf"
+    path.write_text("targets = (" + ",".join(f"{{ {group} }}" for group in groups) + ");")
+    return path
+
+
+@pytest.fixture
+def checking(programs, tmp_path):
+    """A producer of these sites that prints its events."""
+    def start(groups, *args):
+        return programs("producer", "--targets-file", sites_file(tmp_path, *groups), "--output", "json",
+                        "--check-on-start", *args, env={"LISTEN": "127.0.0.1:0"})
+    return start
+
+
+def found(producer, name, kind):
+    """Whether an event of the site has this error type; None: is up."""
+    def seen():
+        for event in producer.events():
+            if event["site"]["name"] == name and event.get("error", {}).get("type") == kind:
+                events.check(event)
+                assert event["status"] == ("up" if kind is None else "unknown")
+                return event
+        return None
+    return process.wait_for(seen, f"{kind or 'up'} of {name}")
+
+
+def after(producer):
+    """Forget the events so far."""
+    class Since:
+        begin = len(producer.events())
+
+        def events(self):
+            return producer.events()[self.begin:]
+    return Since()
+
+
+def test_without_a_network(sited, tmp_path):
+    """(The kernel refuses to connect to a broadcast address, as it would without a route.)"""
+    path = sites_file(tmp_path, f'url = "http://away.test:{sited.port}/ok"; resolve_to = "255.255.255.255";')
+    done = sitewatch.run("producer", "--once", "--output", "json", "--targets-file", path)
+    event = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert (event["status"], event["error"]["type"], event["error"]["phase"]) == (
+        "unknown", "local_network", "connect")
+
+
+@pytest.mark.parametrize("server", ["nobody listens", "unreachable"])
+def test_without_a_name_server(sited, tmp_path, server):
+    path = sites_file(tmp_path, *(f'url = "http://n{n}.test:{sited.port}/ok";' for n in range(300)))
+    address = f"127.0.0.1:{process.free_port()}" if server == "nobody listens" else "255.255.255.255:53"
+    done = sitewatch.run("producer", "--once", "--output", "json", "--targets-file", path, "--dns-servers", address,
+                         "--dns-timeout-ms", 200, "--dns-tries", 2)
+    assert done.returncode == 1
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == 300
+    assert {(e["status"], e["error"]["type"], e["error"]["phase"]) for e in said} == {
+        ("unknown", "local_network", "dns")}
+
+
+def test_without_descriptors(sited, dnsd, checking):
+    producer = checking([f'name = "address"; url = "http://127.0.0.1:{sited.port}/ok?fd=a"; seconds = 1;',
+                         f'name = "name"; url = "http://well.test:{sited.port}/ok?fd=n"; seconds = 1;'],
+                        "--dns-servers", dnsd(ZONE), "--dns-ttl-min-s", 0, "--dns-ttl-max-s", 0)
+    for name in ("address", "name"):
+        found(producer, name, None)
+    limit = resource.prlimit(producer.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(producer.pid, resource.RLIMIT_NOFILE, (0, limit[1]))
+    try:
+        assert found(producer, "address", "local_resources")["error"]["phase"] == "connect"
+        assert found(producer, "name", "local_resources")["error"]["phase"] in ("dns", "connect")
+    finally:
+        resource.prlimit(producer.pid, resource.RLIMIT_NOFILE, limit)
+    later = after(producer)
+    for name in ("address", "name"):
+        found(later, name, None)
+    producer.terminate()
+
+
+def test_without_time(sited, checking):
+    """One check at a time, and one that takes longer than the other site's interval."""
+    producer = checking([f'name = "slow"; url = "{sited.url("/slow/4000?unknown")}"; seconds = 10;',
+                         f'name = "often"; url = "{sited.url("/ok?unknown")}"; seconds = 1;'],
+                        "--in-flight-max", 1)
+    event = found(producer, "often", "slot_missed")
+    assert "http" not in event and "slots passed" in event["error"]["message"]
+    producer.terminate()
