@@ -30,6 +30,14 @@ int options_signal_fd(struct err *err)
     return fd < 0 ? err_set(err, ERR_FATAL, "signalfd: %s", strerror(errno)) : fd;
 }
 
+void options_default_signals(void)
+{
+    sigset_t set;
+
+    fill_signals(&set);
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int options_start_admin(const struct common_options *common, const char *default_listen,
                         const struct metrics *metrics, struct admin_health *health,
                         struct admin **admin, struct err *err)

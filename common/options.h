@@ -57,6 +57,11 @@ int options_start_admin(const struct common_options *common, const char *default
  */
 int options_signal_fd(struct err *err);
 
+/* For a command that ends by itself: SIGTERM and SIGINT end it at once, as options_begin found
+ * them.
+ */
+void options_default_signals(void);
+
 #define COMMON_OPTIONS_ROWS(owner, field, default_listen)                                          \
     {.name = "help",                                                                               \
      .type = SETTING_BOOL,                                                                         \

@@ -37,40 +37,50 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     }
 }
 
+rd_kafka_t *deadletter_client(const struct kafka_settings *kafka, const char *client_id,
+                              deadletter_report_fn *on_report, void *opaque, struct err *err)
+{
+    char reason[256];
+    rd_kafka_conf_t *conf = kafka_conf_new(kafka, client_id, err);
+
+    if (conf == NULL) {
+        return NULL;
+    }
+    if (kafka_conf_require(conf, kafka, "acks", "all", err) < 0 ||
+        kafka_conf_require(conf, kafka, "message.max.bytes", LETTER_BYTES_MAX, err) < 0 ||
+        kafka_conf_default(conf, kafka, "message.timeout.ms", "8000", err) < 0 ||
+        kafka_conf_default(conf, kafka, "topic.metadata.propagation.max.ms", "4000", err) < 0 ||
+        kafka_conf_default(conf, kafka, "partitioner", "murmur2_random", err) < 0) {
+        rd_kafka_conf_destroy(conf);
+        return NULL;
+    }
+    rd_kafka_conf_set_opaque(conf, opaque);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+
+    rd_kafka_t *producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+
+    if (producer == NULL) {
+        rd_kafka_conf_destroy(conf);
+        err_set(err, ERR_INVALID, "Kafka client %s: %s", client_id, reason);
+    }
+    return producer;
+}
+
 struct deadletter *deadletter_new(const struct kafka_settings *kafka, const char *topic,
                                   struct metrics *m, struct err *err)
 {
-    char reason[256];
     struct deadletter *d = mem_alloc(1, sizeof(*d));
-    rd_kafka_conf_t *conf = kafka_conf_new(kafka, "sitewatch-consumer-dead-letters", err);
 
     d->topic = topic;
     d->refused =
         metrics_counter(m, "sitewatch_dead_letters_refused",
                         "Dead letters that the topic would not have; kept in the table", NULL);
-    if (conf == NULL) {
-        goto fail;
-    }
-    if (kafka_conf_require(conf, kafka, "acks", "all", err) < 0 ||
-        kafka_conf_require(conf, kafka, "message.max.bytes", LETTER_BYTES_MAX, err) < 0 ||
-        kafka_conf_default(conf, kafka, "message.timeout.ms", "8000", err) < 0 ||
-        kafka_conf_default(conf, kafka, "partitioner", "murmur2_random", err) < 0) {
-        rd_kafka_conf_destroy(conf);
-        goto fail;
-    }
-    rd_kafka_conf_set_opaque(conf, d);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    d->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    d->producer = deadletter_client(kafka, "sitewatch-consumer-dead-letters", on_delivery, d, err);
     if (d->producer == NULL) {
-        rd_kafka_conf_destroy(conf);
-        err_set(err, ERR_INVALID, "Kafka client for dead letters: %s", reason);
-        goto fail;
+        deadletter_free(d);
+        return NULL;
     }
     return d;
-
-fail:
-    deadletter_free(d);
-    return NULL;
 }
 
 void deadletter_free(struct deadletter *d)

@@ -17,6 +17,13 @@
 
 struct deadletter;
 
+typedef void deadletter_report_fn(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque);
+
+/* A producer as dead letters need it, for those that send them: every message acknowledged by all
+ * replicas, none too large for our side. NULL, ERR_INVALID for a property. */
+rd_kafka_t *deadletter_client(const struct kafka_settings *kafka, const char *client_id,
+                              deadletter_report_fn *on_report, void *opaque, struct err *err);
+
 /* Borrows the strings. Counts sitewatch_dead_letters_refused_total (the topic would not have
  * them). NULL, ERR_INVALID for a property, ERR_FATAL otherwise. */
 struct deadletter *deadletter_new(const struct kafka_settings *kafka, const char *topic,

@@ -28,6 +28,15 @@ struct options {
     int64_t max_auto_sites;
     int64_t drain_seconds;
     bool no_migrate;
+    /* of single commands; consumer/command.c says which takes which */
+    char *topic_sites;
+    bool topics;
+    int64_t replication_factor; /* 0: the broker's own */
+    char *topic, *partition, *to;
+    char *reason, *since, *until;
+    int64_t before, limit;
+    int output; /* enum letters_format */
+    bool all, execute, force;
 };
 
 extern const struct settings_table consumer_options;

@@ -113,7 +113,7 @@ def test_two_consumers_started_at_once_on_an_empty_server_make_one_database(pipe
     applied = [line for c in both for line in c.has_line('msg="migration applied"')]
     assert len(applied) == len(known), applied
     recorded = pipeline.query("SELECT version, checksum FROM schema_migrations ORDER BY version")
-    assert [row["version"] for row in recorded] == list(range(1, len(known) + 1))
+    assert [row["version"] for row in recorded] == [int(name[:4]) for name in known]
     pipeline.kafka.produce(pipeline.success, [
         {"value": numbered(f"s{i}", i % 50), "key": f"s{i}"} for i in range(500)])
     pipeline.wait_until_stored()
