@@ -163,6 +163,12 @@ void metric_set(struct metric *metric, int64_t value)
     atomic_store_explicit(&metric->level, value, memory_order_relaxed);
 }
 
+void metric_change(struct metric *metric, int64_t by)
+{
+    assert(metric->kind == GAUGE);
+    atomic_fetch_add_explicit(&metric->level, by, memory_order_relaxed);
+}
+
 static double double_of_bits(uint64_t bits)
 {
     double value;

@@ -34,6 +34,7 @@ struct metric *metrics_histogram(struct metrics *m, const char *name, const char
 void metric_add(struct metric *metric, uint64_t n);       /* counter */
 uint64_t metric_value(const struct metric *metric);       /* counter, for tests and log lines */
 void metric_set(struct metric *metric, int64_t value);    /* gauge */
+void metric_change(struct metric *metric, int64_t by);    /* gauge that several add up to */
 void metric_observe(struct metric *metric, double value); /* histogram; below 0 counts as 0 */
 
 /* Seconds, 1-2-5 steps from 1 ms to 60 s: for durations of checks and commits. */

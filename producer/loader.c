@@ -241,6 +241,19 @@ void loader_free(struct loader *l)
     free(l);
 }
 
+int loader_first(struct loader *l, struct err *err)
+{
+    pthread_mutex_lock(&l->lock);
+
+    int state = l->failed ? -1 : l->change != NULL;
+
+    if (state < 0) {
+        *err = l->err;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return state;
+}
+
 void loader_request(struct loader *l)
 {
     pthread_mutex_lock(&l->lock);

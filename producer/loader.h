@@ -28,6 +28,10 @@ struct loader *loader_new(const struct options *options, size_t parts, struct me
 /* Waits until the thread has read to its end. The loops must have given back what left. */
 void loader_free(struct loader *l);
 
+/* Whether the first load is there, for all loops to take: 1, or 0 for not yet. -1 and why when it
+ * was refused. */
+int loader_first(struct loader *l, struct err *err) MUST_CHECK;
+
 /* Load again. */
 void loader_request(struct loader *l);
 

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "producer/crew.h"
+
 #define FIELD(name) offsetof(struct options, name)
 
 static const char *const outputs[] = {"kafka", "json", NULL}; /* in the order of enum output */
@@ -68,6 +70,15 @@ static const struct setting settings[] = {
      .offset = FIELD(check_on_start),
      .help = "check every site when we start; without it only --url and sites with intervals over "
              "60 s are, others wait for their next slot"},
+    {.name = "threads",
+     .env = "THREADS",
+     .type = SETTING_INT,
+     .offset = FIELD(threads),
+     .fallback = "1",
+     .min = 1,
+     .max = CREW_LOOPS_MAX,
+     .value_name = "N",
+     .help = "threads that make checks; each site belongs to one of them"},
     {.name = "in-flight-max",
      .env = "IN_FLIGHT_MAX",
      .type = SETTING_INT,

@@ -27,6 +27,7 @@ struct options {
     char *location;
     char *observer; /* NULL: the host's name */
     bool check_on_start;
+    int64_t threads;
     int64_t in_flight_max;
     int64_t drain_seconds;
     char *dns_servers;

@@ -279,7 +279,7 @@ static void trust_all(struct poller *p, char *const *ca_files)
     struct err err;
 
     for (size_t i = 0; ca_files[i] != NULL; i++) {
-        if (tls_trust(p->tls, ca_files[i], &err) < 0) {
+        if (tls_trust(p->tls, ca_files[i], &err) < 0 && !p->settings.quiet) {
             log_write(LOG_WARN, "a ca_file cannot be used", LOG_S("reason", err.message));
         }
     }
@@ -414,8 +414,10 @@ static void on_clock(void *context, int fd, unsigned ready)
 
     (void)ready;
     if (read(fd, &expired, sizeof(expired)) < 0 && errno == ECANCELED) {
-        metric_add(p->metrics.clock_steps, 1);
-        log_write(LOG_WARN, "the wall clock was stepped, slots are placed anew");
+        if (!p->settings.quiet) {
+            metric_add(p->metrics.clock_steps, 1);
+            log_write(LOG_WARN, "the wall clock was stepped, slots are placed anew");
+        }
         schedule_step(p->schedule, real_offset_ns(), clock_mono_ns());
     }
     if (arm_clock(p, &err) < 0) {
@@ -441,13 +443,13 @@ static int watch_clock(struct poller *p, struct err *err)
 
 static void register_metrics(struct poller *p, struct metrics *m)
 {
-    static char labels[4][32]; /* the same for every poller */
+    char labels[32];
 
     for (int status = CHECK_UP; status <= CHECK_UNKNOWN; status++) {
-        snprintf(labels[status], sizeof(labels[status]), "status=\"%s\"",
+        snprintf(labels, sizeof(labels), "status=\"%s\"",
                  check_status_name((enum check_status)status));
         p->metrics.checks[status] =
-            metrics_counter(m, "sitewatch_checks", "Checks by what they found", labels[status]);
+            metrics_counter(m, "sitewatch_checks", "Checks by what they found", labels);
     }
     p->metrics.duration =
         metrics_histogram(m, "sitewatch_check_duration_seconds", "Time of one check, all hops",
@@ -495,7 +497,7 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     p->schedule = schedule_new(real_offset_ns());
     retries_init(&p->retries);
     p->tls = tls_new();
-    if (tls_trust(p->tls, NULL, &why) < 0) {
+    if (tls_trust(p->tls, NULL, &why) < 0 && !settings->quiet) {
         log_write(LOG_WARN, "no system trust store, https sites without a ca_file cannot be judged",
                   LOG_S("reason", why.message));
     }

@@ -9,7 +9,8 @@
  * until the next attempt starts, and is then not final; it is final when there is no next one: the
  * last was made, the site has left or changed, or the poller drains.
  *
- * It knows nothing of Kafka: where events go is the emit function's.
+ * It knows nothing of Kafka: where events go is the emit function's. A process may have several,
+ * each in a thread of its own.
  *
  * Counts sitewatch_checks_total{status} (final events), sitewatch_check_duration_seconds,
  * sitewatch_schedule_lag_seconds, sitewatch_slots_missed_total, sitewatch_retries_total,
@@ -40,6 +41,7 @@ struct poller_settings {
     struct resolver_settings resolver;
     bool check_on_start; /* every site at once when first loaded, not at its next slot */
     bool once;           /* each site is checked once, now, and then no more */
+    bool quiet;          /* another poller of the process says and counts what all of them see */
 };
 
 struct poller;

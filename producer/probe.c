@@ -183,10 +183,11 @@ bool probe_has_room(const struct probe *p)
     return p->in_flight < p->settings.in_flight_max;
 }
 
-static void in_flight_change(struct probe *p, size_t in_flight)
+/* The gauge is the sum over all loops. */
+static void in_flight_change(struct probe *p, int by)
 {
-    p->in_flight = in_flight;
-    metric_set(p->in_flight_gauge, (int64_t)in_flight);
+    p->in_flight += (size_t)by;
+    metric_change(p->in_flight_gauge, by);
 }
 
 void probe_start(struct probe *p, const struct site *site, bool keep_body, void *tag,
@@ -199,7 +200,7 @@ void probe_start(struct probe *p, const struct site *site, bool keep_body, void 
     slot->site = site;
     slot->keep_body = keep_body;
     slot->tag = tag;
-    in_flight_change(p, p->in_flight + 1);
+    in_flight_change(p, 1);
     check_start(slot, now_ns);
 }
 
@@ -273,7 +274,7 @@ static void ended_deliver(struct probe *p)
         struct probe_result result;
 
         result_fill(slot, &result);
-        in_flight_change(p, p->in_flight - 1);
+        in_flight_change(p, -1);
         p->on_done(p->context, slot->tag, &result);
         slot_release(slot);
         slot = next;

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +40,16 @@ struct route {
     struct metric *delivered, *retried;
 };
 
+/* All below `mutex` is read and changed with it; librdkafka's callbacks run in publish_poll and in
+ * publish_flush, and so have it too. */
 struct publish {
+    publish_room_fn *on_room;
+    void *context;
+    atomic_bool room;
+
+    pthread_mutex_t mutex;
     struct client client;
+    int64_t told_ns;    /* when publish_poll is going to be called, as far as we know */
     int64_t restart_ns; /* no new producer is made before */
     struct route routes[ROUTES];
     struct backlog backlog; /* of their lanes */
@@ -52,6 +62,11 @@ struct publish {
     struct metric *queue_full, *too_large, *restarts, *queued_gauge, *waiting_gauge;
 };
 
+static size_t pending(const struct publish *p)
+{
+    return p->routes[ROUTE_SUCCESS].lane.count + p->routes[ROUTE_FAILURE].lane.count;
+}
+
 static size_t waiting(const struct publish *p)
 {
     return p->routes[ROUTE_SUCCESS].lane.waiting + p->routes[ROUTE_FAILURE].lane.waiting;
@@ -60,7 +75,7 @@ static size_t waiting(const struct publish *p)
 static struct trouble_facts facts(const struct publish *p)
 {
     return (struct trouble_facts){
-        .pending = publish_pending(p),
+        .pending = pending(p),
         .waiting = waiting(p),
         .waiting_bytes = p->routes[ROUTE_SUCCESS].lane.waiting_bytes +
                          p->routes[ROUTE_FAILURE].lane.waiting_bytes,
@@ -186,11 +201,18 @@ struct publish *publish_new(const struct publish_settings *settings, struct metr
     }
 
     struct publish *p = mem_alloc(1, sizeof(*p));
+    pthread_mutex_init(&p->mutex, NULL);
+    p->on_room = settings->on_room;
+    p->context = settings->context;
+    atomic_store(&p->room, true);
+    p->told_ns = TIME_NEVER;
+
     const struct client_callbacks callbacks = {on_delivery, on_error, p};
 
     trouble_init(&p->trouble);
     if (client_init(&p->client, &settings->kafka, topics, &callbacks, err) != 0) {
         client_clear(&p->client);
+        pthread_mutex_destroy(&p->mutex);
         free(p);
         return NULL;
     }
@@ -228,6 +250,7 @@ void publish_free(struct publish *p)
     }
     spool_free(p->backlog.spool); /* it writes to the client's descriptor */
     client_clear(&p->client);
+    pthread_mutex_destroy(&p->mutex);
     free(p);
 }
 
@@ -296,20 +319,44 @@ static void hand_over(struct publish *p, int64_t now_ns)
     }
 }
 
-static void gauges_set(struct publish *p)
+static int64_t next_due_ns(const struct publish *p)
 {
-    metric_set(p->waiting_gauge, (int64_t)waiting(p));
-    metric_set(p->queued_gauge, (int64_t)(publish_pending(p) - waiting(p)));
+    int64_t due_ns = backlog_due_ns(&p->backlog);
+
+    if (p->client.kafka == NULL) {
+        return p->restart_ns < due_ns ? p->restart_ns : due_ns;
+    }
+    for (size_t i = 0; i < ROUTES; i++) {
+        const struct route *route = &p->routes[i];
+        int64_t allowed_ns =
+            route->retry_ns > p->full_until_ns ? route->retry_ns : p->full_until_ns;
+
+        if (lane_peek(&route->lane) != NULL && allowed_ns < due_ns) {
+            due_ns = allowed_ns;
+        }
+    }
+    return due_ns;
 }
 
-void publish_event(struct publish *p, const struct event *event)
+/* What others see of us, after each change. */
+static void state_show(struct publish *p)
 {
-    bool good = event->status == CHECK_UP || event->status == CHECK_DEGRADED;
-    unsigned index = good ? ROUTE_SUCCESS : ROUTE_FAILURE;
+    bool room =
+        (waiting(p) == 0 && !backlog_is_behind(&p->backlog)) || backlog_has_room(&p->backlog);
+
+    metric_set(p->waiting_gauge, (int64_t)waiting(p));
+    metric_set(p->queued_gauge, (int64_t)(pending(p) - waiting(p)));
+    if (atomic_exchange(&p->room, room) != room && room && p->on_room != NULL) {
+        p->on_room(p->context);
+    }
+}
+
+static void event_add(struct publish *p, unsigned index, struct held *held)
+{
     struct route *route = &p->routes[index];
     size_t waited = route->lane.waiting;
     int64_t now_ns = clock_mono_ns();
-    bool in_lane = backlog_add(&p->backlog, index, held_new(event, route), now_ns);
+    bool in_lane = backlog_add(&p->backlog, index, held, now_ns);
 
     if (in_lane) {
         hand_over(p, now_ns);
@@ -318,7 +365,22 @@ void publish_event(struct publish *p, const struct event *event)
         p->trouble.full_events++;
         metric_add(p->queue_full, 1);
     }
-    gauges_set(p);
+    state_show(p);
+    if (next_due_ns(p) < p->told_ns) {
+        p->told_ns = 0; /* once */
+        eventfd_write(p->client.fd, 1);
+    }
+}
+
+void publish_event(struct publish *p, const struct event *event)
+{
+    bool good = event->status == CHECK_UP || event->status == CHECK_DEGRADED;
+    unsigned index = good ? ROUTE_SUCCESS : ROUTE_FAILURE;
+    struct held *held = held_new(event, &p->routes[index]); /* most of the work, without the lock */
+
+    pthread_mutex_lock(&p->mutex);
+    event_add(p, index, held);
+    pthread_mutex_unlock(&p->mutex);
 }
 
 /* A fatal error is one after which librdkafka takes and sends nothing more. */
@@ -371,7 +433,7 @@ static void route_settle(struct route *route, int64_t now_ns)
     }
 }
 
-void publish_poll(struct publish *p)
+static void poll_once(struct publish *p)
 {
     eventfd_t ignored;
 
@@ -402,32 +464,31 @@ void publish_poll(struct publish *p)
     const struct trouble_facts now = facts(p);
 
     trouble_settle(&p->trouble, &now, now_ns);
-    gauges_set(p);
+    state_show(p);
     p->reported = p->delivered = p->brokers_down = false;
 }
 
-int64_t publish_next_due_ns(const struct publish *p)
+void publish_poll(struct publish *p)
 {
-    int64_t due_ns = backlog_due_ns(&p->backlog);
+    pthread_mutex_lock(&p->mutex);
+    poll_once(p);
+    pthread_mutex_unlock(&p->mutex);
+}
 
-    if (p->client.kafka == NULL) {
-        return p->restart_ns < due_ns ? p->restart_ns : due_ns;
-    }
-    for (size_t i = 0; i < ROUTES; i++) {
-        const struct route *route = &p->routes[i];
-        int64_t allowed_ns =
-            route->retry_ns > p->full_until_ns ? route->retry_ns : p->full_until_ns;
+int64_t publish_next_due_ns(struct publish *p)
+{
+    pthread_mutex_lock(&p->mutex);
 
-        if (lane_peek(&route->lane) != NULL && allowed_ns < due_ns) {
-            due_ns = allowed_ns;
-        }
-    }
+    int64_t due_ns = next_due_ns(p);
+
+    p->told_ns = due_ns;
+    pthread_mutex_unlock(&p->mutex);
     return due_ns;
 }
 
 bool publish_has_room(const struct publish *p)
 {
-    return (waiting(p) == 0 && !backlog_is_behind(&p->backlog)) || backlog_has_room(&p->backlog);
+    return atomic_load(&p->room);
 }
 
 int publish_fd(const struct publish *p)
@@ -435,22 +496,27 @@ int publish_fd(const struct publish *p)
     return p->client.fd;
 }
 
-size_t publish_pending(const struct publish *p)
+size_t publish_pending(struct publish *p)
 {
-    return p->routes[ROUTE_SUCCESS].lane.count + p->routes[ROUTE_FAILURE].lane.count;
+    pthread_mutex_lock(&p->mutex);
+
+    size_t events = pending(p);
+
+    pthread_mutex_unlock(&p->mutex);
+    return events;
 }
 
 /* Waits until nothing in memory is pending, or waiting for it is of no use. */
 static void deliver(struct publish *p, int64_t until_ns)
 {
     for (;;) {
-        publish_poll(p);
+        poll_once(p);
 
         int64_t now_ns = clock_mono_ns();
-        int64_t due_ns = publish_next_due_ns(p);
+        int64_t due_ns = next_due_ns(p);
         bool useless = p->trouble.down && backlog_has_room(&p->backlog);
 
-        if (publish_pending(p) == 0 || now_ns >= until_ns || useless) {
+        if (pending(p) == 0 || now_ns >= until_ns || useless) {
             return;
         }
 
@@ -460,7 +526,7 @@ static void deliver(struct publish *p, int64_t until_ns)
         if (wait_ms > FLUSH_SLICE_MS) {
             wait_ms = FLUSH_SLICE_MS;
         }
-        if (p->client.kafka != NULL && publish_pending(p) > waiting(p)) {
+        if (p->client.kafka != NULL && pending(p) > waiting(p)) {
             rd_kafka_flush(p->client.kafka, wait_ms); /* sends at once, without linger.ms */
         } else {
             struct pollfd ready = {.fd = p->client.fd, .events = POLLIN};
@@ -473,7 +539,7 @@ static void deliver(struct publish *p, int64_t until_ns)
 /* What is left goes to the disk. */
 static int save_rest(struct publish *p, struct err *err)
 {
-    size_t left = publish_pending(p);
+    size_t left = pending(p);
 
     if (left == 0 && !backlog_is_behind(&p->backlog)) {
         return 0;
@@ -485,7 +551,7 @@ static int save_rest(struct publish *p, struct err *err)
     return 0;
 }
 
-int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
+static int flush(struct publish *p, int64_t timeout_ms, struct err *err)
 {
     p->backlog.ending = true;
     deliver(p, clock_mono_ns() + timeout_ms * NS_PER_MS);
@@ -493,9 +559,19 @@ int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
     if (p->backlog.spool != NULL) {
         return save_rest(p, err);
     }
-    if (publish_pending(p) > 0) {
+    if (pending(p) > 0) {
         return err_set(err, ERR_RETRY, "%zu events are not delivered after %" PRId64 " ms",
-                       publish_pending(p), timeout_ms);
+                       pending(p), timeout_ms);
     }
     return 0;
+}
+
+int publish_flush(struct publish *p, int64_t timeout_ms, struct err *err)
+{
+    pthread_mutex_lock(&p->mutex);
+
+    int rc = flush(p, timeout_ms, err);
+
+    pthread_mutex_unlock(&p->mutex);
+    return rc;
 }

@@ -11,6 +11,10 @@
  * fatal error of the idempotent producer it is made anew, and what was not acknowledged is sent
  * again; ids make repeats harmless.
  *
+ * publish_event and publish_has_room are for any thread, the others for the one that polls. There
+ * is one lock, which is not held while the event's text is made; a queue to the polling thread
+ * would wake it for each event.
+ *
  * It never gives an event up but for two reasons: it is too large for Kafka, alone in its request;
  * or it is among the oldest of a full spool.
  *
@@ -36,11 +40,17 @@
  * more is started without room; past this much it is said in the log. */
 #define PUBLISH_WAITING_BYTES_MAX (64 * 1024 * 1024)
 
+/* Room was made after there was none. Called with a lock held, in any thread that calls in here:
+ * it is to note it down, and to call nothing of ours but publish_has_room. */
+typedef void publish_room_fn(void *context);
+
 struct publish_settings {
     struct kafka_settings kafka;
     const char *topic_success, *topic_failure;
     const char *spool_file; /* NULL: no spool */
     int64_t spool_bytes_max;
+    publish_room_fn *on_room; /* NULL: nobody waits for it */
+    void *context;
 };
 
 struct publish;
@@ -67,11 +77,12 @@ int publish_fd(const struct publish *p);
 /* Takes in delivery reports, hands over what waits, acts on errors. Never blocks, but for the
  * moment in which a producer that failed is ended. */
 void publish_poll(struct publish *p);
-/* When publish_poll wants to be called though the descriptor is not ready, or TIME_NEVER. */
-int64_t publish_next_due_ns(const struct publish *p);
+/* When publish_poll wants to be called though the descriptor is not ready, or TIME_NEVER. An event
+ * that wants it earlier makes the descriptor ready. */
+int64_t publish_next_due_ns(struct publish *p);
 
 /* Events handed in and not delivered yet, but for those that are on disk alone. */
-size_t publish_pending(const struct publish *p);
+size_t publish_pending(struct publish *p);
 
 /* Wait for delivery of everything in memory; with a spool what is left after timeout_ms is put
  * there, at once when no broker is reached. ERR_RETRY says how many are neither. */

@@ -1,10 +1,13 @@
 #include "producer/run.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -12,8 +15,9 @@
 #include "common/admin.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "producer/crew.h"
 #include "producer/loader.h"
-#include "producer/poller.h"
+#include "producer/loop.h"
 #include "producer/publish.h"
 #include "producer/sink.h"
 #include "producer/source.h"
@@ -22,48 +26,82 @@
 #define DESCRIPTORS_PER_CHECK 2 /* the old and the new socket of a redirect */
 #define SPOOL_NAME "spool.sqlite"
 #define SPOOL_PATH_SIZE 4096
-#define DESCRIPTORS_BESIDE 64 /* Kafka, the admin endpoint, name servers, files */
+#define DESCRIPTORS_PER_LOOP 32 /* its own, and name servers */
+#define DESCRIPTORS_BESIDE 64   /* Kafka, the admin endpoint, files */
 
 struct service {
     const struct options *options;
-    char hostname[256];
+    char hostname[256], user_agent[64];
     struct metrics *metrics;
     struct admin_health health;
     struct admin *admin;
-    struct loop *loop;
+    struct loop *loop; /* of signals and of reports from Kafka; no checks */
+    size_t loops;      /* of the crew */
     struct loader *loader;
-    struct site_change *change; /* that the poller is making; NULL: none */
-    struct poller *poller;
+    bool loaded;
+    struct crew *crew;
     struct publish *publish; /* NULL: the events go to the standard output */
     int signal_fd;
     int64_t deadline_ns; /* of draining; TIME_NEVER before */
     bool quit;           /* a second signal: leave at once */
-    bool any_down;
-    bool failed; /* with failed_by */
+    bool failed;         /* with failed_by */
     struct err failed_by;
+
+    /* The crew's threads write these. */
+    atomic_bool any_down;
+    pthread_mutex_t output_mutex; /* of the standard output, and of what follows */
+    bool output_failed;           /* with output_err */
+    struct err output_err;
 };
 
-/* --- Events --- */
+/* --- Events; in the crew's threads --- */
+
+static void print(struct service *s, const struct event *event)
+{
+    if (!event->final && s->options->output != OUTPUT_JSON) {
+        return; /* a person's table has one line a site */
+    }
+    pthread_mutex_lock(&s->output_mutex);
+    if (!s->output_failed) {
+        int rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->output_err)
+                                                   : sink_print_row(stdout, event, &s->output_err);
+
+        s->output_failed = rc < 0;
+    }
+    pthread_mutex_unlock(&s->output_mutex);
+}
 
 static void on_event(void *context, const struct event *event)
 {
     struct service *s = context;
-    int rc = 0;
 
     if (event->final && (event->status == CHECK_DOWN || event->status == CHECK_UNKNOWN)) {
-        s->any_down = true;
+        atomic_store(&s->any_down, true);
     }
     if (s->publish != NULL) {
         publish_event(s->publish, event);
-        return;
+    } else {
+        print(s, event);
     }
-    if (s->failed || (!event->final && s->options->output != OUTPUT_JSON)) {
-        return; /* a person's table has one line a site */
-    }
-    rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->failed_by)
-                                           : sink_print_row(stdout, event, &s->failed_by);
-    s->failed = rc < 0;
 }
+
+static bool may_start(void *context)
+{
+    const struct service *s = context;
+
+    return s->publish == NULL || publish_has_room(s->publish);
+}
+
+static void on_room(void *context)
+{
+    const struct service *s = context;
+
+    if (s->crew != NULL) {
+        crew_wake(s->crew);
+    }
+}
+
+/* --- What this thread's loop wakes for --- */
 
 static void on_publish_ready(void *context, int fd, unsigned ready)
 {
@@ -74,32 +112,38 @@ static void on_publish_ready(void *context, int fd, unsigned ready)
     publish_poll(s->publish);
 }
 
-/* --- Sites --- */
-
-static void on_sites(void *context, int fd, unsigned ready)
+static void on_first_sites(void *context, int fd, unsigned ready)
 {
     struct service *s = context;
+    int state = loader_first(s->loader, &s->failed_by);
 
-    (void)fd;
     (void)ready;
-    if (loader_take(s->loader, 0, &s->change, &s->failed_by) < 0) {
-        s->failed = true;
-    } else if (s->change != NULL && s->poller != NULL) {
-        poller_change_sites(s->poller, s->change, 0);
-    }
+    s->loaded = state > 0;
+    s->failed = state < 0;
+    loop_unwatch(s->loop, fd); /* the crew's from now on */
 }
 
-/* --- Signals --- */
+static void on_crew(void *context, int fd, unsigned ready)
+{
+    struct service *s = context;
+    eventfd_t ignored;
+
+    (void)ready;
+    eventfd_read(fd, &ignored);
+    if (!s->failed && crew_check(s->crew, &s->failed_by) < 0) {
+        s->failed = true;
+    }
+}
 
 static void drain(struct service *s)
 {
     s->deadline_ns = clock_mono_ns() + s->options->drain_seconds * NS_PER_SEC;
-    if (s->poller == NULL) {
+    if (s->crew == NULL) {
         return; /* still at the start */
     }
-    poller_drain(s->poller);
+    crew_drain(s->crew);
     atomic_store(&s->health.ready, false);
-    log_write(LOG_INFO, "draining", LOG_I("in_flight", poller_in_flight(s->poller)),
+    log_write(LOG_INFO, "draining", LOG_I("in_flight", crew_in_flight(s->crew)),
               LOG_I("seconds", s->options->drain_seconds));
 }
 
@@ -124,6 +168,11 @@ static void on_signal(void *context, int fd, unsigned ready)
 
 /* --- Start --- */
 
+static int64_t earliest(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* As many descriptors as we may have, and no more checks than they allow. */
 static int64_t in_flight_max(const struct options *o)
 {
@@ -135,9 +184,11 @@ static int64_t in_flight_max(const struct options *o)
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
 
-    int64_t allowed = limit.rlim_cur > (rlim_t)INT32_MAX
-                          ? INT32_MAX
-                          : ((int64_t)limit.rlim_cur - DESCRIPTORS_BESIDE) / DESCRIPTORS_PER_CHECK;
+    int64_t allowed =
+        limit.rlim_cur > (rlim_t)INT32_MAX
+            ? INT32_MAX
+            : ((int64_t)limit.rlim_cur - DESCRIPTORS_BESIDE - o->threads * DESCRIPTORS_PER_LOOP) /
+                  DESCRIPTORS_PER_CHECK;
 
     if (allowed >= o->in_flight_max) {
         return o->in_flight_max;
@@ -159,31 +210,40 @@ static const char *observer(struct service *s)
     return s->hostname;
 }
 
-static int start_poller(struct service *s, const char *version, struct err *err)
+static int start_crew(struct service *s, int64_t in_flight, const char *version, struct err *err)
 {
     const struct options *o = s->options;
-    static char user_agent[64];
-    struct poller_settings settings = {
-        .in_flight_max = in_flight_max(o),
-        .location = o->location,
-        .observer = observer(s),
-        .user_agent = user_agent,
-        .check_on_start = o->check_on_start || o->url != NULL,
-        .once = o->once,
-        .resolver =
+    struct crew_settings settings = {
+        .loops = s->loops,
+        .emit = on_event,
+        .may_start = may_start,
+        .context = s,
+        .poller =
             {
-                .servers = o->dns_servers,
-                .timeout_ms = o->dns_timeout_ms,
-                .tries = o->dns_tries,
-                .ttl_min_s = o->dns_ttl_min_s,
-                .ttl_max_s = o->dns_ttl_max_s,
-                .negative_ttl_s = o->dns_negative_ttl_s,
+                .in_flight_max = in_flight,
+                .location = o->location,
+                .observer = observer(s),
+                .user_agent = s->user_agent,
+                .check_on_start = o->check_on_start || o->url != NULL,
+                .once = o->once,
+                .resolver =
+                    {
+                        .servers = o->dns_servers,
+                        .timeout_ms = o->dns_timeout_ms,
+                        .tries = o->dns_tries,
+                        .ttl_min_s = o->dns_ttl_min_s,
+                        .ttl_max_s = o->dns_ttl_max_s,
+                        .negative_ttl_s = o->dns_negative_ttl_s,
+                    },
             },
     };
 
-    snprintf(user_agent, sizeof(user_agent), "sitewatch/%s", version);
-    s->poller = poller_new(&settings, s->loop, s->metrics, on_event, s, err);
-    return s->poller == NULL ? -1 : 0;
+    snprintf(s->user_agent, sizeof(s->user_agent), "sitewatch/%s", version);
+    s->crew = crew_new(&settings, s->loader, s->metrics, err);
+    if (s->crew == NULL) {
+        return -1;
+    }
+    return loop_watch(s->loop, crew_fd(s->crew), LOOP_READ, on_crew, s, err);
 }
 
 /* NULL: none. Where nobody gave us a place to write to, we make no file. */
@@ -211,6 +271,8 @@ static int start_publish(struct service *s, struct err *err)
         .topic_failure = s->options->topic_failure,
         .spool_file = spool_file(s->options, text, sizeof(text)),
         .spool_bytes_max = s->options->spool_max_mb * 1024 * 1024,
+        .on_room = on_room,
+        .context = s,
     };
 
     if (s->options->once || s->options->output == OUTPUT_JSON) {
@@ -239,12 +301,12 @@ static int start_admin(struct service *s, struct err *err)
 /* What is not right with the sites is said before anything else is touched. */
 static int wait_for_sites(struct service *s, struct err *err)
 {
-    s->loader = loader_new(s->options, 1, s->metrics, err);
+    s->loader = loader_new(s->options, s->loops, s->metrics, err);
     if (s->loader == NULL ||
-        loop_watch(s->loop, loader_fd(s->loader, 0), LOOP_READ, on_sites, s, err) < 0) {
+        loop_watch(s->loop, loader_fd(s->loader, 0), LOOP_READ, on_first_sites, s, err) < 0) {
         return -1;
     }
-    while (s->change == NULL && !s->failed && s->deadline_ns == TIME_NEVER) {
+    while (!s->loaded && !s->failed && s->deadline_ns == TIME_NEVER) {
         if (loop_turn(s->loop, TIME_NEVER, err) < 0) {
             return -1;
         }
@@ -257,6 +319,9 @@ static int wait_for_sites(struct service *s, struct err *err)
 
 static int start(struct service *s, const char *version, struct err *err)
 {
+    int64_t in_flight = in_flight_max(s->options);
+
+    s->loops = (size_t)earliest(s->options->threads, in_flight);
     s->loop = loop_new(err);
     if (s->loop == NULL) {
         return -1;
@@ -266,64 +331,69 @@ static int start(struct service *s, const char *version, struct err *err)
         wait_for_sites(s, err) < 0) {
         return -1;
     }
-    if (s->change == NULL) {
+    if (!s->loaded) {
         return 0; /* told to stop meanwhile */
     }
-    if (start_publish(s, err) < 0 || start_poller(s, version, err) < 0 || start_admin(s, err) < 0) {
+    if (s->options->once && s->options->output == OUTPUT_KAFKA &&
+        sink_print_heading(stdout, err) < 0) {
         return -1;
     }
-    poller_change_sites(s->poller, s->change, 0);
-    if (s->options->once && s->options->output == OUTPUT_KAFKA) {
-        return sink_print_heading(stdout, err);
+    if (start_publish(s, err) < 0 || start_crew(s, in_flight, version, err) < 0) {
+        return -1;
     }
-    return 0;
+    return start_admin(s, err);
 }
 
 /* --- Run --- */
 
-static int64_t earliest(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int turn(struct service *s, struct err *err)
 {
     int64_t now_ns = clock_mono_ns();
-    bool may_start = s->publish == NULL || publish_has_room(s->publish);
     int64_t until_ns = earliest(now_ns + TURN_NS_MAX, s->deadline_ns);
 
-    atomic_store(&s->health.beat_ns, now_ns);
-    if (poller_run_due(s->poller, now_ns, may_start, err) < 0) {
-        return -1;
-    }
-    if (s->change != NULL && !poller_is_changing(s->poller)) {
-        s->change = NULL;
-        loader_made(s->loader);
-    }
+    atomic_store(&s->health.beat_ns, earliest(now_ns, crew_beat_ns(s->crew)));
     if (s->publish != NULL) {
         if (publish_next_due_ns(s->publish) <= now_ns) {
             publish_poll(s->publish);
         }
         until_ns = earliest(until_ns, publish_next_due_ns(s->publish));
     }
-    until_ns = earliest(until_ns, poller_next_due_ns(s->poller, may_start));
     return loop_turn(s->loop, until_ns, err);
+}
+
+static bool output_failed(struct service *s)
+{
+    pthread_mutex_lock(&s->output_mutex);
+
+    bool failed = s->output_failed;
+
+    pthread_mutex_unlock(&s->output_mutex);
+    return failed;
 }
 
 static int serve(struct service *s, struct err *err)
 {
     atomic_store(&s->health.ready, true);
-    while (!s->quit && !s->failed && s->poller != NULL && !poller_is_done(s->poller) &&
-           clock_mono_ns() < s->deadline_ns) {
+    while (!s->quit && !s->failed && !output_failed(s) && s->crew != NULL &&
+           !crew_is_done(s->crew) && clock_mono_ns() < s->deadline_ns) {
         if (turn(s, err) < 0) {
             return -1;
         }
     }
-    if (s->failed) {
-        *err = s->failed_by;
+    if (s->failed || output_failed(s)) {
+        *err = s->failed ? s->failed_by : s->output_err;
         return -1;
     }
     return 0;
+}
+
+static void end_crew(struct service *s)
+{
+    if (s->crew != NULL) {
+        loop_unwatch(s->loop, crew_fd(s->crew));
+        crew_free(s->crew);
+        s->crew = NULL;
+    }
 }
 
 /* What the drain left: events on their way to Kafka. */
@@ -331,10 +401,11 @@ static int finish(struct service *s, struct err *err)
 {
     int64_t left_ms = (s->deadline_ns - clock_mono_ns()) / NS_PER_MS;
 
-    if (s->poller != NULL && poller_in_flight(s->poller) > 0) {
+    if (s->crew != NULL && !crew_is_done(s->crew) && crew_in_flight(s->crew) > 0) {
         log_write(LOG_WARN, "checks were cut off by the deadline",
-                  LOG_I("checks", poller_in_flight(s->poller)));
+                  LOG_I("checks", crew_in_flight(s->crew)));
     }
+    end_crew(s); /* so that no event comes any more */
     if (s->publish == NULL) {
         return 0;
     }
@@ -344,11 +415,8 @@ static int finish(struct service *s, struct err *err)
 static void stop(struct service *s)
 {
     admin_free(s->admin); /* first: it reads the metrics */
-    poller_free(s->poller);
-    if (s->loader != NULL) {
-        loop_unwatch(s->loop, loader_fd(s->loader, 0));
-        loader_free(s->loader);
-    }
+    end_crew(s);
+    loader_free(s->loader);
     if (s->publish != NULL) {
         loop_unwatch(s->loop, publish_fd(s->publish));
         publish_free(s->publish);
@@ -357,6 +425,7 @@ static void stop(struct service *s)
         close(s->signal_fd);
     }
     loop_free(s->loop);
+    pthread_mutex_destroy(&s->output_mutex);
     metrics_free(s->metrics);
 }
 
@@ -364,6 +433,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
 {
     struct service s = {.options = options, .signal_fd = -1, .deadline_ns = TIME_NEVER};
 
+    pthread_mutex_init(&s.output_mutex, NULL);
     s.metrics = metrics_new();
 
     int rc = start(&s, version, err);
@@ -380,7 +450,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
         rc = finish(&s, err);
     }
     stop(&s);
-    *any_down = options->once && s.any_down;
+    *any_down = options->once && atomic_load(&s.any_down);
     if (rc == 0 && !options->once) {
         log_write(LOG_INFO, "stopped");
     }

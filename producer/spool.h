@@ -12,7 +12,7 @@
  * bytes_max loses its oldest events.
  *
  * It knows no Kafka: events have a number, which is their order, and a lane. Part of
- * producer/publish; all functions are for its one thread.
+ * producer/publish, which calls from one thread at a time.
  *
  * Counts sitewatch_events_dropped_total{reason="spool_full"}, sitewatch_spool_failures_total
  * {reason="write|corrupt"}, and the gauges sitewatch_spool_bytes and sitewatch_spool_events.

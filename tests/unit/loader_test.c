@@ -120,6 +120,22 @@ static void test_each_request_reads_the_file_as_it_is_then(void **state)
     stop(&s);
 }
 
+static void test_who_looks_for_the_first_load_takes_nothing(void **state)
+{
+    struct stand s;
+    struct err err;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+
+    struct pollfd ready = {.fd = loader_fd(s.loader, 0), .events = POLLIN};
+
+    assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+    assert_int_equal(loader_first(s.loader, &err), 1);
+    assert_int_equal(take_and_make(&s).added, 1);
+    stop(&s);
+}
+
 static void test_a_request_while_one_is_made_is_not_lost(void **state)
 {
     struct stand s;
@@ -154,6 +170,8 @@ static void test_the_first_refusal_is_the_callers(void **state)
     start(&s, "targets = (\n{ url = 5; } );");
     assert_int_equal(take(&s, 0, &change, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.message, ":2: url"));
+    assert_int_equal(loader_first(s.loader, &err), -1);
     assert_non_null(strstr(err.message, ":2: url"));
     assert_int_equal(counted(&s, "sitewatch_reloads_total{result=\"refused\"} "), 0);
     stop(&s);
@@ -212,6 +230,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_request_reads_the_file_as_it_is_then),
+        cmocka_unit_test(test_who_looks_for_the_first_load_takes_nothing),
         cmocka_unit_test(test_a_request_while_one_is_made_is_not_lost),
         cmocka_unit_test(test_the_first_refusal_is_the_callers),
         cmocka_unit_test(test_a_later_refusal_changes_nothing),

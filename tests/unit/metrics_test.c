@@ -195,7 +195,9 @@ static void every_type_is_shown_as_the_specification_says(void **state)
     (void)state;
     metric_add(c, 3);
     metric_add(c, UINT64_C(18446744073709551612)); /* up to what 64 bits hold */
-    metric_set(g, INT64_MIN);
+    metric_set(g, INT64_MIN + 1);
+    metric_change(g, 2);
+    metric_change(g, -3);
     metric_observe(h, 0.001); /* a bound is in its own bucket */
     metric_observe(h, 0.5);
     metric_observe(h, 2.25);

@@ -13,6 +13,8 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,9 +52,18 @@ struct world {
     struct publish *publish;
     const char *spool_file; /* NULL: none */
     int log_file, stderr_saved;
+    atomic_int rooms;     /* calls of on_room */
+    atomic_int handed_in; /* by threads */
 };
 
 /* --- The broker, the publisher and its log --- */
+
+static void on_room(void *context)
+{
+    struct world *w = context;
+
+    atomic_fetch_add(&w->rooms, 1);
+}
 
 static struct publish *publish_make(struct world *w, const char *servers,
                                     const char *const pairs[PAIRS_MAX], struct err *err)
@@ -64,7 +75,9 @@ static struct publish *publish_make(struct world *w, const char *servers,
     struct publish_settings settings = {.topic_success = w->good,
                                         .topic_failure = w->bad,
                                         .spool_file = w->spool_file,
-                                        .spool_bytes_max = 64 * 1024 * 1024};
+                                        .spool_bytes_max = 64 * 1024 * 1024,
+                                        .on_room = on_room,
+                                        .context = w};
     size_t count = 0;
 
     for (size_t i = 0; i < PAIRS_MAX + 2; i++) {
@@ -548,13 +561,61 @@ static void a_full_queue_holds_events_back_and_loses_none(void **state)
     log_expect(&w, "Kafka takes events again", 0);
 
     rd_kafka_mock_broker_set_up(w.cluster, 1);
+    assert_int_equal(w.rooms, 0);
     assert_true(drive(&w, all_delivered) < 400); /* a few for each report */
     assert_true(publish_has_room(w.publish));
+    assert_int_equal(w.rooms, 1);
     log_expect(&w, "Kafka queue is full, checks wait", 1);
     log_expect(&w, "Kafka takes events again", 1);
     log_expect(&w, "no Kafka broker is reached", 1);
     log_expect(&w, "Kafka brokers are reached again", 1);
     expect_arrived(w.good, 40, false);
+    world_free(&w);
+}
+
+#define PER_SITE 400
+
+struct site_events {
+    struct world *w;
+    int site;
+};
+
+static void *site_publish(void *context)
+{
+    const struct site_events *events = context;
+
+    for (int i = 0; i < PER_SITE; i++) {
+        event_publish(events->w, i * SITES + events->site, CHECK_UP, NULL);
+    }
+    atomic_fetch_add(&events->w->handed_in, PER_SITE);
+    return NULL;
+}
+
+static bool all_of_threads_delivered(struct world *w)
+{
+    return atomic_load(&w->handed_in) == SITES * PER_SITE && all_delivered(w);
+}
+
+static void events_of_several_threads_arrive_each_site_in_order(void **state)
+{
+    static const char *const pairs[PAIRS_MAX] = {"queue.buffering.max.messages=50", "linger.ms=1"};
+    struct site_events events[SITES];
+    pthread_t threads[SITES];
+    struct world w;
+
+    (void)state;
+    world_make(&w, pairs);
+    for (int i = 0; i < SITES; i++) {
+        events[i] = (struct site_events){&w, i};
+        assert_int_equal(pthread_create(&threads[i], NULL, site_publish, &events[i]), 0);
+    }
+    drive(&w, all_of_threads_delivered);
+    for (int i = 0; i < SITES; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    expect_arrived(w.good, SITES * PER_SITE, false);
+    assert_int_equal(counted_events(&w, w.good, "delivered"), SITES * PER_SITE);
+    assert_true(counted(&w, "sitewatch_queue_full", NULL) > 0);
     world_free(&w);
 }
 
@@ -881,6 +942,30 @@ static void world_make_away(struct world *w, const char *spool_file)
     }
 }
 
+/* Who polls sleeps until the time that it was told. */
+static void an_event_that_must_be_saved_soon_wakes_who_polls(void **state)
+{
+    struct pollfd ready;
+    char path[64];
+    struct world w;
+
+    (void)state;
+    spool_path(path);
+    world_make_away(&w, path);
+    ready = (struct pollfd){.fd = publish_fd(w.publish), .events = POLLIN};
+    do {
+        publish_poll(w.publish); /* what came of the start */
+    } while (poll(&ready, 1, 300) > 0);
+    assert_true(publish_next_due_ns(w.publish) == TIME_NEVER);
+    event_publish(&w, 0, CHECK_UP, NULL);
+    assert_int_equal(poll(&ready, 1, 0), 1);
+    publish_poll(w.publish);
+    assert_true(publish_next_due_ns(w.publish) < clock_mono_ns() + NS_PER_SEC);
+    rd_kafka_mock_broker_set_up(w.cluster, 1);
+    world_free(&w);
+    spool_remove(path);
+}
+
 static void with_a_spool_events_wait_on_disk_and_checks_go_on(void **state)
 {
     char path[64];
@@ -1041,6 +1126,8 @@ int main(void)
         cmocka_unit_test_teardown(a_process_out_of_descriptors_says_so, log_show),
         cmocka_unit_test_teardown(an_event_arrives_with_key_headers_and_partition, log_show),
         cmocka_unit_test_teardown(a_full_queue_holds_events_back_and_loses_none, log_show),
+        cmocka_unit_test_teardown(events_of_several_threads_arrive_each_site_in_order, log_show),
+        cmocka_unit_test_teardown(an_event_that_must_be_saved_soon_wakes_who_polls, log_show),
         cmocka_unit_test_teardown(errors_that_pass_are_not_seen, log_show),
         cmocka_unit_test_teardown(a_failed_delivery_waits_and_is_repeated, log_show),
         cmocka_unit_test_teardown(a_producer_that_failed_for_good_is_made_anew, log_show),
