@@ -12,6 +12,7 @@ BUILD   ?= build
 FORTIFY ?= -D_FORTIFY_SOURCE=2
 PYTHON  ?= /usr/bin/python3
 PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3
+API_PKGS := libsodium zlib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
@@ -20,6 +21,7 @@ WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
 ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(CFLAGS)
 ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS         := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+API_LIBS     := $(shell pkg-config --libs $(API_PKGS) 2>/dev/null)
 
 # `make V=1` shows the commands in full.
 ifeq ($(V),)
@@ -29,8 +31,8 @@ endif
 objects  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 parts    = $(filter-out %/main.o,$(call objects,$(1)))
 programs = $(patsubst %.c,$(BUILD)/%,$(wildcard $(1)))
-PROGRAMS    := $(patsubst %/main.c,$(BUILD)/bin/%,$(wildcard producer/main.c consumer/main.c))
-ARCHIVES    := $(BUILD)/producer.a $(BUILD)/consumer.a $(BUILD)/common.a
+PROGRAMS    := $(patsubst %/main.c,$(BUILD)/bin/%,$(wildcard producer/main.c consumer/main.c api/main.c))
+ARCHIVES    := $(BUILD)/producer.a $(BUILD)/consumer.a $(BUILD)/api.a $(BUILD)/common.a
 UNITS       := $(call programs,tests/unit/*_test.c)
 INTEGRATION := $(call programs,tests/integration/*_test.c)
 FUZZERS     := $(call programs,tests/fuzz/*_fuzz.c)
@@ -38,6 +40,7 @@ STAND       := $(call programs,tests/stand/*.c deploy/demo/*.c)
 BENCHES     := $(call programs,bench/*.c)
 LINKED_IN   := $(patsubst %.c,$(BUILD)/%.o,$(LINK_IN)) # sources that every program gets
 SQL         := $(sort $(wildcard sql/*.sql))
+ASSETS      := api/schemas.json $(sort $(wildcard api/web/*))
 
 all: $(PROGRAMS) ## build the programs
 
@@ -45,7 +48,8 @@ units: $(UNITS)
 stand: $(STAND)
 benches: $(BENCHES)
 everything: $(PROGRAMS) $(UNITS) $(INTEGRATION) $(STAND)
-objects: $(foreach dir,common producer consumer,$(call objects,$(dir))) $(BUILD)/sql/migrations.o
+objects: $(foreach dir,common producer consumer api,$(call objects,$(dir))) \
+         $(BUILD)/sql/migrations.o $(BUILD)/api/embedded.o
 
 $(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
 	@mkdir -p $(@D)
@@ -54,12 +58,14 @@ $(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
 $(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
 	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LINKED_IN) $(ARCHIVES) $(LIBS) $(TEST_LIBS)
 
-$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka
+$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka $(API_LIBS)
+$(BUILD)/bin/api: private LIBS += $(API_LIBS)
 $(FUZZERS): private TEST_LIBS = -fsanitize=fuzzer
 
 $(BUILD)/common.a: $(call objects,common)
 $(BUILD)/producer.a: $(call parts,producer)
 $(BUILD)/consumer.a: $(call parts,consumer) $(BUILD)/sql/migrations.o
+$(BUILD)/api.a: $(call parts,api) $(BUILD)/api/embedded.o
 $(BUILD)/%.a:
 	$(call say,ar)rm -f $@ && $(AR) rcs $@ $^
 
@@ -68,13 +74,19 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | libraries
 	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # Only main.o carries the version, which changes with every commit.
-$(BUILD)/producer/main.o $(BUILD)/consumer/main.o: private ALL_CPPFLAGS += -DVERSION='"$(VERSION)"'
-$(BUILD)/producer/main.o $(BUILD)/consumer/main.o: $(BUILD)/version
+$(BUILD)/producer/main.o $(BUILD)/consumer/main.o $(BUILD)/api/main.o: private ALL_CPPFLAGS += -DVERSION='"$(VERSION)"'
+$(BUILD)/producer/main.o $(BUILD)/consumer/main.o $(BUILD)/api/main.o: $(BUILD)/version
 
 $(BUILD)/sql/migrations.c: $(SQL) sql/embed.sh Makefile
 	@mkdir -p $(@D)
 	$(call say,embed)sh sql/embed.sh $(SQL) >$@.new && mv $@.new $@
 $(BUILD)/sql/migrations.o: $(BUILD)/sql/migrations.c
+	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/api/embedded.c: $(ASSETS) api/embed.sh Makefile
+	@mkdir -p $(@D)
+	$(call say,embed)sh api/embed.sh $(ASSETS) >$@.new && mv $@.new $@
+$(BUILD)/api/embedded.o: $(BUILD)/api/embedded.c
 	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
 # Files that change only when what they hold does: other flags or another version build anew.
@@ -89,7 +101,7 @@ $(BUILD)/version: FORCE
 FORCE:
 
 libraries:
-	@pkg-config --exists $(PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
+	@pkg-config --exists $(PKGS) $(API_PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
 
 deps: ## install what a build needs (Debian, root or sudo)
 	deploy/deps.sh build
@@ -159,7 +171,7 @@ coverage: ## lines that unit and integration tests reach: a table, and build-cov
 show-coverage:
 	mkdir -p build-coverage/html
 	gcovr --root . --object-directory build-coverage --filter common/ --filter producer/ \
-	    --filter consumer/ --html-details build-coverage/html/index.html --txt - \
+	    --filter consumer/ --filter api/ --html-details build-coverage/html/index.html --txt - \
 	    --fail-under-line 95 build-coverage
 
 bench: bench-probe bench-sink ## what a check and a row cost, beside peers in the same run
@@ -173,9 +185,9 @@ bench-sink: all stand ## the consumer's half
 
 # ---- lint: each lint-* is one check of its own ----
 
-SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] tests/*/*.[ch] \
+SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] tests/*/*.[ch] \
                tests/stand/tsan/*.c deploy/demo/*.[ch] bench/*.[ch])
-PRODUCT := $(filter common/% producer/% consumer/%,$(SOURCES))
+PRODUCT := $(filter common/% producer/% consumer/% api/%,$(SOURCES))
 SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
 LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
            lint-man

@@ -36,8 +36,7 @@ static struct answer answer_text(unsigned status, const char *text)
 
 static struct answer answer_metrics(const struct admin *admin)
 {
-    struct answer answer = {.status = MHD_HTTP_OK,
-                            .type = "application/openmetrics-text; version=1.0.0; charset=utf-8"};
+    struct answer answer = {.status = MHD_HTTP_OK, .type = METRICS_CONTENT_TYPE};
 
     answer.body = metrics_render(admin->metrics, &answer.len);
     return answer;

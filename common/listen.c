@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -106,27 +105,29 @@ out:
     return fd;
 }
 
-uint16_t listen_port(int fd)
+/* The address and the port of the socket as text. */
+static void address_text(int fd, char host[NI_MAXHOST], char port[NI_MAXSERV])
 {
     struct sockaddr_storage address = {0};
     socklen_t len = sizeof(address);
-    char port[NI_MAXSERV] = "0";
 
     getsockname(fd, (struct sockaddr *)&address, &len);
-    getnameinfo((struct sockaddr *)&address, len, NULL, 0, port, sizeof(port), NI_NUMERICSERV);
+    getnameinfo((struct sockaddr *)&address, len, host, NI_MAXHOST, port, NI_MAXSERV,
+                NI_NUMERICHOST | NI_NUMERICSERV);
+}
+
+uint16_t listen_port(int fd)
+{
+    char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "0";
+
+    address_text(fd, host, port);
     return (uint16_t)strtol(port, NULL, 10);
 }
 
 bool listen_is_loopback(int fd)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t len = sizeof(address);
+    char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "";
 
-    getsockname(fd, (struct sockaddr *)&address, &len);
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *four = (const struct sockaddr_in *)&address;
-
-        return ntohl(four->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    }
-    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address)->sin6_addr);
+    address_text(fd, host, port);
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
 }

@@ -41,6 +41,8 @@ void metric_observe(struct metric *metric, double value); /* histogram; below 0 
 extern const double metrics_seconds_bounds[];
 extern const size_t metrics_seconds_bounds_count;
 
+#define METRICS_CONTENT_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
 /* The whole exposition, ending in "# EOF\n". The caller frees. */
 char *metrics_render(const struct metrics *m, size_t *len);
 

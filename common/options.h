@@ -62,7 +62,12 @@ int options_signal_fd(struct err *err);
  */
 void options_default_signals(void);
 
-#define COMMON_OPTIONS_ROWS(owner, field, default_listen)                                          \
+/* The help of --listen of a program that serves its admin endpoint there. */
+#define COMMON_LISTEN_HELP(default_listen)                                                         \
+    "serve /metrics, /healthz and /readyz here; port 0: a free one; off: not at all; "             \
+    "default " default_listen ", or a free port when that is taken"
+
+#define COMMON_OPTIONS_ROWS(owner, field, listen_env, listen_help)                                 \
     {.name = "help",                                                                               \
      .type = SETTING_BOOL,                                                                         \
      .flags = SETTING_FLAG_ONLY,                                                                   \
@@ -95,13 +100,11 @@ void options_default_signals(void);
          .value_name = "FILE",                                                                     \
          .help = "read settings from this libconfig file"},                                        \
         {.name = "listen",                                                                         \
-         .env = "LISTEN",                                                                          \
+         .env = listen_env,                                                                        \
          .type = SETTING_TEXT,                                                                     \
          .offset = offsetof(owner, field.listen),                                                  \
          .value_name = "HOST:PORT",                                                                \
-         .help =                                                                                   \
-             "serve /metrics, /healthz and /readyz here; port 0: a free one; off: not at all; "    \
-             "default " default_listen ", or a free port when that is taken"},                     \
+         .help = listen_help},                                                                     \
         {.name = "log-level",                                                                      \
          .env = "LOG_LEVEL",                                                                       \
          .env_also = "LOGURU_LEVEL",                                                               \

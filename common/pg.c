@@ -38,12 +38,19 @@ static struct connect_keys connect_keys(const char *dsn, const char *database)
     };
 }
 
-static bool is_dsn(const char *dsn)
+int pg_check_dsn(const char *dsn, struct err *err)
 {
-    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    char *reason = NULL;
+    PQconninfoOption *options = PQconninfoParse(dsn, &reason);
 
+    PQfreemem(reason); /* libpq's words may hold a piece of the DSN, and so a password */
+    if (options == NULL) {
+        return err_set(err, ERR_INVALID,
+                       "postgres-dsn is not a DSN: libpq takes a postgresql:// "
+                       "URI or key=value words");
+    }
     PQconninfoFree(options);
-    return options != NULL;
+    return 0;
 }
 
 PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
@@ -53,8 +60,7 @@ PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
                                       "SET tcp_keepalives_interval = 10;"
                                       "SET tcp_keepalives_count = 3";
 
-    if (!is_dsn(dsn)) {
-        err_set(err, ERR_INVALID, "the Postgres DSN is not a libpq connection string or URI");
+    if (pg_check_dsn(dsn, err) < 0) {
         return NULL;
     }
     struct connect_keys keys = connect_keys(dsn, database);

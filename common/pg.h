@@ -29,6 +29,9 @@
  */
 PGconn *pg_connect(const char *dsn, const char *database, struct err *err);
 
+/* Whether libpq takes the DSN; ERR_INVALID does not show it. */
+int pg_check_dsn(const char *dsn, struct err *err) MUST_CHECK;
+
 /* The database that the DSN means, whether it exists or not, or NULL when nothing says. The caller
  * frees. *is_up tells whether the server answers. */
 char *pg_database_name(const char *dsn, bool *is_up);

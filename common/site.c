@@ -13,6 +13,7 @@
 #define SECONDS_DEFAULT 60
 #define MAX_REDIRECTS_DEFAULT 5
 #define FAILURES_DEFAULT 1
+#define QUORUM_DEFAULT 1
 
 void site_init(struct site *site)
 {
@@ -21,6 +22,7 @@ void site_init(struct site *site)
         .retry_seconds = 1,
         .max_redirects = MAX_REDIRECTS_DEFAULT,
         .failures = FAILURES_DEFAULT,
+        .quorum = QUORUM_DEFAULT,
         .max_body_bytes = SITE_RESPONSE_BYTES_DEFAULT,
         .status = {.count = 1, .ranges = {{200, 399}}},
         .follow_redirects = true,
@@ -322,6 +324,16 @@ static cJSON *option_json(const struct site *site, const struct site_option *opt
         break;
     }
     return cJSON_CreateNumber(*(const int32_t *)field);
+}
+
+const char *site_secret_option(const struct site *site)
+{
+    for (size_t i = 0; site->headers != NULL && site->headers[i] != NULL; i++) {
+        if (header_is_secret(site->headers[i])) {
+            return "headers";
+        }
+    }
+    return site->bearer_token != NULL ? "bearer_token" : site->password != NULL ? "password" : NULL;
 }
 
 char *site_config_json(const struct site *site)

@@ -21,6 +21,7 @@
 #define SITE_STATUS_RANGES_MAX 16
 #define SITE_JSON_VALUE_BYTES_MAX 4096
 #define SITE_FAILURES_MAX 1000
+#define SITE_QUORUM_MAX 100
 #define SITE_TAGS_MAX 16
 #define SITE_TAG_BYTES_MAX 64
 #define SITE_SECONDS_MAX 86400
@@ -56,6 +57,7 @@ struct site {
     int32_t retry_seconds;
     int32_t cert_days; /* 0: none */
     int32_t failures;  /* in a row, before an incident opens */
+    int32_t quorum;    /* locations that must agree before the site is down */
     int32_t max_redirects;
     int64_t max_body_bytes;
     struct status_set status;
@@ -131,5 +133,13 @@ struct site_option_doc {
     const char *name, *value, *fallback, *help;
 };
 const struct site_option_doc *site_option_doc(size_t i);
+
+/* The option that holds a secret, which site_config_json leaves out: password, bearer_token, or
+ * headers; NULL when none does. */
+const char *site_secret_option(const struct site *site);
+
+/* The options as the properties of a JSON Schema: {"url":{"type":"string",...},...}. What a schema
+ * cannot say, such as that a pattern compiles, site_set does. The caller frees. */
+char *site_schema_json(void);
 
 #endif

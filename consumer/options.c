@@ -7,7 +7,7 @@
 static const char *const formats[] = {"table", "json", NULL}; /* in the order of letters_format */
 
 static const struct setting settings[] = {
-    COMMON_OPTIONS_ROWS(struct options, common, CONSUMER_LISTEN),
+    COMMON_OPTIONS_ROWS(struct options, common, "LISTEN", COMMON_LISTEN_HELP(CONSUMER_LISTEN)),
     {.name = "postgres-dsn",
      .env = "POSTGRES_DSN",
      .type = SETTING_TEXT,

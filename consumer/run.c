@@ -13,6 +13,7 @@
 #include "common/admin.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/pg.h"
 #include "consumer/backoff.h"
 #include "consumer/migrate.h"
 #include "consumer/pool.h"
@@ -250,7 +251,7 @@ int run_check(const struct options *o, struct err *err)
 {
     struct worker_settings settings = worker_settings(o);
 
-    if (store_check(&settings.store, err) < 0 || consume_check(&settings.consume, err) < 0) {
+    if (pg_check_dsn(o->postgres_dsn, err) < 0 || consume_check(&settings.consume, err) < 0) {
         return -1;
     }
     puts("settings are valid");

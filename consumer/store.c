@@ -67,21 +67,6 @@ static int not_connected(struct err *err)
     return err_set(err, ERR_RETRY, "not connected to Postgres");
 }
 
-int store_check(const struct store_settings *settings, struct err *err)
-{
-    char *reason = NULL;
-    PQconninfoOption *options = PQconninfoParse(settings->dsn, &reason);
-
-    PQfreemem(reason); /* libpq's words may hold a piece of the DSN, and so a password */
-    if (options == NULL) {
-        return err_set(err, ERR_INVALID,
-                       "postgres-dsn is not a DSN: libpq takes a postgresql:// "
-                       "URI or key=value words");
-    }
-    PQconninfoFree(options);
-    return 0;
-}
-
 int store_connect(struct store *s, struct err *err)
 {
     static const char session_sql[] =

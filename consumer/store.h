@@ -45,9 +45,6 @@ struct store_settings {
 struct store *store_new(const struct store_settings *settings, struct metrics *m);
 void store_free(struct store *s);
 
-/* Whether the DSN parses; connects nowhere. ERR_INVALID. */
-int store_check(const struct store_settings *settings, struct err *err) MUST_CHECK;
-
 /* (Re)connect unless the connection is good. ERR_RETRY; ERR_FATAL when the DSN does not parse. */
 int store_connect(struct store *s, struct err *err) MUST_CHECK;
 bool store_is_connected(const struct store *s);

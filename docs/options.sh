@@ -37,12 +37,12 @@ put() {
     fi
 }
 
-for program in producer consumer; do
+for program in producer consumer api; do
     "$bin/$program" --print-mdoc |
         between "man/$program.1" '.\" options of the program' '.\" end of options' >"$new"
     put "man/$program.1"
 done
-for program in producer consumer; do
+for program in producer consumer api; do
     "$bin/$program" --print-markdown |
         between docs/settings.md "<!-- options of $program -->" "<!-- end of $program -->" >"$new"
     put docs/settings.md

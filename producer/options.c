@@ -9,7 +9,7 @@
 static const char *const outputs[] = {"kafka", "json", NULL}; /* in the order of enum output */
 
 static const struct setting settings[] = {
-    COMMON_OPTIONS_ROWS(struct options, common, PRODUCER_LISTEN),
+    COMMON_OPTIONS_ROWS(struct options, common, "LISTEN", COMMON_LISTEN_HELP(PRODUCER_LISTEN)),
     {.name = "url",
      .type = SETTING_TEXT,
      .flags = SETTING_FLAG_ONLY,

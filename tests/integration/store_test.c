@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "common/pg.h"
 #include "tests/integration/pg_fixture.h"
 #include "tests/integration/pg_proxy.h"
 
@@ -140,11 +141,11 @@ static void test_dsn_that_does_not_parse_is_fatal_and_not_shown(void **state)
     struct store *s = fixture_store(f, settings.dsn, 100);
     struct err err;
 
-    assert_int_equal(store_check(&settings, &err), -1);
+    assert_int_equal(pg_check_dsn(settings.dsn, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     assert_null(strstr(err.message, "secret"));
     settings.dsn = f->dsn;
-    assert_ok(store_check(&settings, &err), err);
+    assert_ok(pg_check_dsn(settings.dsn, &err), err);
     assert_int_equal(store_connect(s, &err), -1);
     assert_int_equal(err.kind, ERR_FATAL);
     assert_null(strstr(err.message, "secret"));

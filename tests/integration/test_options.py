@@ -7,7 +7,7 @@ import pytest
 
 from stand import process, sitewatch
 
-PROGRAMS = ("producer", "consumer")
+PROGRAMS = ("producer", "consumer", "api")
 
 
 def long_flags_of_help(program):

@@ -182,6 +182,7 @@ static const struct refused refused[] = {
     {"an address in brackets", "resolve_to", T("[::1]"), NULL},
     {"no failure opens an incident", "failures", I(0), "failures: 0 is not in 1..1000"},
     {"failures of more than a thousand", "failures", I(1001), "failures: 1001 is not in 1..1000"},
+    {"no location agrees", "quorum", I(0), "quorum: 0 is not in 1..100"},
     {"a tag of 65 bytes", "tags",
      L("12345678901234567890123456789012345678901234567890123456789012345"),
      "tags: longer than 64 bytes"},
@@ -635,6 +636,7 @@ static const struct {
     {"allow_private", B(false)},
     {"reuse_connection", B(true)},
     {"failures", I(3)},
+    {"quorum", I(2)},
     {"enabled", B(false)},
     {"tags", L("t", "u")},
 };
@@ -738,7 +740,8 @@ static void config_names_what_differs(void **state)
         "\"ip_version\":\"4\",\"http_version\":\"2\",\"verify_tls\":false,"
         "\"ca_file\":\"" READABLE "\",\"cert_file\":\"" READABLE "\",\"key_file\":\"" READABLE
         "\",\"min_tls\":\"1.3\",\"cert_days\":14,\"username\":\"u\",\"resolve_to\":\"192.0.2.1\","
-        "\"allow_private\":false,\"reuse_connection\":true,\"failures\":3,\"enabled\":false,"
+        "\"allow_private\":false,\"reuse_connection\":true,\"failures\":3,\"quorum\":2,\"enabled\":"
+        "false,"
         "\"tags\":[\"t\",\"u\"]}");
     free(json);
     site_free(&site);

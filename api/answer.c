@@ -1,0 +1,116 @@
+#include "api/answer.h"
+
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+#define ANSWER_PROBLEM "application/problem+json"
+#define HEADER_BYTES_MAX 4096
+
+void answer_clear(struct answer *a)
+{
+    free(a->body);
+    for (size_t i = 0; i < a->headers_count; i++) {
+        free(a->headers[i].value);
+    }
+    *a = (struct answer){0};
+}
+
+void answer_body(struct answer *a, int status, const char *type, char *body, size_t len)
+{
+    free(a->body);
+    a->status = status;
+    a->type = type;
+    a->body = body;
+    a->len = len;
+}
+
+static void put_json(struct answer *a, int status, const char *type, cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+
+    cJSON_Delete(json);
+    if (text == NULL) {
+        abort(); /* no memory: as mem.h has it */
+    }
+    answer_body(a, status, type, text, strlen(text));
+}
+
+void answer_json(struct answer *a, int status, cJSON *json)
+{
+    put_json(a, status, ANSWER_JSON, json);
+}
+
+void answer_header(struct answer *a, const char *name, const char *value)
+{
+    if (a->headers_count < ANSWER_HEADERS_MAX) {
+        a->headers[a->headers_count++] = (struct answer_header){name, mem_copy_string(value)};
+    }
+}
+
+void answer_headerf(struct answer *a, const char *name, const char *fmt, ...)
+{
+    char value[HEADER_BYTES_MAX];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(value, sizeof(value), fmt, args);
+    va_end(args);
+    answer_header(a, name, value);
+}
+
+const char *answer_title(int status)
+{
+    return MHD_get_reason_phrase_for((unsigned)status);
+}
+
+/* The type is left at its default, "about:blank": the status says it all (RFC 9457, 4.2.1). */
+static cJSON *problem_json(int status, const char *detail)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(json, "type", "about:blank");
+    cJSON_AddStringToObject(json, "title", answer_title(status));
+    cJSON_AddNumberToObject(json, "status", status);
+    cJSON_AddStringToObject(json, "detail", detail);
+    return json;
+}
+
+void answer_problem(struct answer *a, int status, const char *fmt, ...)
+{
+    struct err detail; /* for the room it has */
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(detail.message, sizeof(detail.message), fmt, args);
+    va_end(args);
+    answer_clear(a);
+    put_json(a, status, ANSWER_PROBLEM, problem_json(status, detail.message));
+}
+
+void answer_problems(struct answer *a, int status, cJSON *errors)
+{
+    const cJSON *first = cJSON_GetArrayItem(errors, 0);
+    cJSON *json = problem_json(
+        status, cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(first, "detail")));
+
+    cJSON_AddItemToObject(json, "errors", errors);
+    answer_clear(a);
+    put_json(a, status, ANSWER_PROBLEM, json);
+}
+
+void answer_problem_at(struct answer *a, int status, const char *where, const char *what,
+                       const char *detail)
+{
+    cJSON *errors = cJSON_CreateArray();
+    cJSON *error = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(error, where, what);
+    cJSON_AddStringToObject(error, "detail", detail);
+    cJSON_AddItemToArray(errors, error);
+    answer_problems(a, status, errors);
+}

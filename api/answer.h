@@ -1,0 +1,57 @@
+/*
+ * answer - what goes back for one request: a status, headers and a body. It knows no socket.
+ *
+ * Errors are RFC 9457 problem details (application/problem+json): type, title, status, detail and,
+ * for what a person can mend field by field, errors: [{"pointer": "/url", "detail": "..."}].
+ */
+#ifndef API_ANSWER_H
+#define API_ANSWER_H
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+
+#include "common/err.h"
+
+#define ANSWER_HEADERS_MAX 8
+#define ANSWER_JSON "application/json"
+
+struct answer {
+    int status;
+    const char *type; /* of the body; kept by pointer; NULL: there is no body */
+    char *body;       /* owned */
+    size_t len;
+    size_t headers_count;
+    struct answer_header {
+        const char *name; /* kept by pointer */
+        char *value;      /* owned */
+    } headers[ANSWER_HEADERS_MAX];
+};
+
+/* Frees what the answer holds; it is then as new, and may be filled again. */
+void answer_clear(struct answer *a);
+
+/* A body as it is; takes `body`, which came from malloc. */
+void answer_body(struct answer *a, int status, const char *type, char *body, size_t len);
+
+/* Takes `json`. */
+void answer_json(struct answer *a, int status, cJSON *json);
+
+void answer_header(struct answer *a, const char *name, const char *value);
+void answer_headerf(struct answer *a, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* A problem; `detail` is one sentence for a person. What was in the answer before is dropped. */
+void answer_problem(struct answer *a, int status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* A problem with one field: `where` is "pointer" (a JSON pointer into the body), "parameter" (of
+ * the query or path) or "header". */
+void answer_problem_at(struct answer *a, int status, const char *where, const char *what,
+                       const char *detail);
+
+/* A problem with several: takes `errors`, an array of {"pointer": ..., "detail": ...}. The first
+ * one's detail is that of the problem. */
+void answer_problems(struct answer *a, int status, cJSON *errors);
+
+/* The reason phrase of RFC 9110. */
+const char *answer_title(int status);
+
+#endif

@@ -1,0 +1,102 @@
+/* api - serve what is stored, and manage the sites. Wiring only. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/options.h"
+#include "api/run.h"
+#include "api/token.h"
+#include "common/mem.h"
+#include "common/pg.h"
+
+static int token_command_create(PGconn *conn, const struct options *o, struct err *err)
+{
+    char token[TOKEN_SIZE];
+
+    if (o->owner == NULL) {
+        return err_set(err, ERR_INVALID, "token create: needs --owner NAME");
+    }
+    if (token_create(conn, o->owner, o->scope == 0 ? SCOPE_READ : SCOPE_WRITE, o->days, token,
+                     err) < 0) {
+        return -1;
+    }
+    printf("%s\n", token);
+    fprintf(stderr, "api: this is the only time that the token is shown\n");
+    return 0;
+}
+
+static int token_command_revoke(PGconn *conn, const char *text, struct err *err)
+{
+    char *end = NULL;
+    long long id = strtoll(text, &end, 10);
+
+    if (end == text || *end != '\0' || id <= 0) {
+        return err_set(err, ERR_INVALID, "token revoke: %s: want the id that token list shows",
+                       text);
+    }
+    return token_revoke(conn, id, err);
+}
+
+static int token_command(const struct options *o, const char **operands, size_t count,
+                         struct err *err)
+{
+    const char *verb = count < 2 ? "" : operands[1];
+    int rc = 1; /* not a command */
+
+    options_default_signals();
+
+    PGconn *conn = token_setup(err) < 0 ? NULL : pg_connect(o->postgres_dsn, NULL, err);
+
+    if (conn == NULL) {
+        return -1;
+    }
+    if (strcmp(verb, "create") == 0 && count == 2) {
+        rc = token_command_create(conn, o, err);
+    } else if (strcmp(verb, "list") == 0 && count == 2) {
+        rc = token_list(conn, stdout, err);
+    } else if (strcmp(verb, "revoke") == 0 && count == 3) {
+        rc = token_command_revoke(conn, operands[2], err);
+    }
+    PQfinish(conn);
+    return rc <= 0
+               ? rc
+               : err_set(err, ERR_INVALID, "token: want create, list or revoke ID; usage: api %s",
+                         api_options.usage);
+}
+
+/* operands: what stands beside the flags. */
+static int do_command(const struct options *o, const char **operands, size_t count, struct err *err)
+{
+    const char *command = count == 0 ? "run" : operands[0];
+
+    if (o->postgres_dsn == NULL) {
+        return err_set(err, ERR_INVALID, "postgres-dsn is not set (environment POSTGRES_DSN)");
+    }
+    if (strcmp(command, "run") == 0 && count <= 1) {
+        return o->common.check_config ? run_check(o, err) : run(o, err);
+    }
+    if (strcmp(command, "token") == 0) {
+        return token_command(o, operands, count, err);
+    }
+    return err_set(err, ERR_INVALID, "%s: not a command; usage: api %s", command,
+                   api_options.usage);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    const char **operands = mem_alloc((size_t)argc, sizeof(operands[0]));
+    size_t operand_count = 0;
+    struct err err;
+    int exit_code = EXIT_CLEAN;
+
+    if (options_begin(&api_options, &options, &options.common, VERSION, argc, argv, operands,
+                      &operand_count, &exit_code) &&
+        do_command(&options, operands, operand_count, &err) < 0) {
+        exit_code = options_fail(&api_options, &err);
+    }
+    settings_free(&options, &api_options);
+    free(operands);
+    return exit_code;
+}

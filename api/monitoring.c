@@ -1,0 +1,215 @@
+#include "api/monitoring.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/websites.h"
+
+#define PAGE_MAX 10000
+#define SIZE_MAX_ROWS 1000
+#define SIZE_DEFAULT 100
+#define TIME_MIN_US INT64_C(0)
+#define TIME_MAX_US (INT64_C(253402300799) * 1000000) /* the end of the year 9999 */
+
+#define RANGE_PARAMETERS                                                                           \
+    {"from", "{\"type\":\"string\",\"format\":\"date-time\"}", "not before this time", false},     \
+        {"to", "{\"type\":\"string\",\"format\":\"date-time\"}", "before this time", false},       \
+        {"page", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":10000,\"default\":1}",           \
+         "which page, from 1", false},                                                             \
+    {                                                                                              \
+        "size", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000,\"default\":100}",           \
+            "rows of a page", false                                                                \
+    }
+
+const struct route_parameter monitoring_checks_query[] = {
+    {"url", "{\"type\":\"string\",\"minLength\":1}", "of the site; the checks of all with this url",
+     true},
+    RANGE_PARAMETERS,
+    {0},
+};
+
+const struct route_parameter monitoring_incidents_query[] = {
+    {"website_id", "{\"type\":\"integer\",\"minimum\":1}", "only incidents of this site", false},
+    {"open", "{\"type\":\"boolean\"}", "true: only those that are open; false: only the others",
+     false},
+    RANGE_PARAMETERS,
+    {0},
+};
+
+/* Which rows, and how many of them. */
+struct range {
+    int64_t from_us, to_us, page, size;
+};
+
+static bool read_range(const struct request *r, struct range *range, struct answer *a)
+{
+    return request_time(r, "from", TIME_MIN_US, &range->from_us, a) &&
+           request_time(r, "to", TIME_MAX_US, &range->to_us, a) &&
+           request_int(r, "page", 1, PAGE_MAX, 1, &range->page, a) &&
+           request_int(r, "size", 1, SIZE_MAX_ROWS, SIZE_DEFAULT, &range->size, a);
+}
+
+/* The last four parameters of the statements below; one row more than a page tells of the next. */
+static void add_range(struct pg_params *p, const struct range *range)
+{
+    pg_add_int(p, range->from_us);
+    pg_add_int(p, range->to_us);
+    pg_add_int(p, range->size + 1);
+    pg_add_int(p, (range->page - 1) * range->size);
+}
+
+#define TIME_OF(parameter) "(to_timestamp(0) + " parameter "::bigint * interval '1 microsecond')"
+
+/* Rows of one column of JSON, as {"items":[...],"page":1,"size":100,"more":false}. */
+static void answer_page(const PGresult *result, const struct range *range, struct answer *a)
+{
+    int rows = PQntuples(result);
+    bool more = rows > range->size;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    if (out == NULL) {
+        abort(); /* no memory: as mem.h has it */
+    }
+    fprintf(out, "{\"items\":[");
+    for (int i = 0; i < (more ? (int)range->size : rows); i++) {
+        fprintf(out, "%s%s", i == 0 ? "" : ",", PQgetvalue(result, i, 0));
+    }
+    fprintf(out, "],\"page\":%" PRId64 ",\"size\":%" PRId64 ",\"more\":%s}", range->page,
+            range->size, more ? "true" : "false");
+    fclose(out);
+    answer_body(a, 200, ANSWER_JSON, text, len);
+}
+
+static void query_page(PGconn *conn, const char *step, const char *sql, const struct pg_params *p,
+                       const struct range *range, struct answer *a)
+{
+    struct err err;
+    PGresult *result = pg_query(conn, step, sql, p, NULL, &err);
+
+    if (result == NULL) {
+        db_fail(&err, a);
+        return;
+    }
+    answer_page(result, range, a);
+    PQclear(result);
+}
+
+/* The ids of the sites with a url, as an array in Postgres' text form, which the caller frees with
+ * PQclear. NULL with an answer: there is none. */
+static PGresult *ids_of_url(PGconn *conn, const struct request *r, struct answer *a)
+{
+    const char *given = request_query(r, "url");
+    char *url = given == NULL ? NULL : websites_normal_url(given);
+    struct pg_params p = {0};
+    struct err err;
+
+    if (url == NULL) {
+        answer_problem_at(a, 400, "parameter", "url", "url: want the address of a site");
+        return NULL;
+    }
+    pg_add_text(&p, url);
+
+    PGresult *result = pg_query(conn, "find websites by url",
+                                "SELECT array_agg(website_id) FROM websites"
+                                " WHERE website_url = $1 AND deleted_at IS NULL",
+                                &p, NULL, &err);
+
+    free(url);
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQgetisnull(result, 0, 0)) {
+        answer_problem(a, 404, "there is no site with this url");
+        PQclear(result);
+        result = NULL;
+    }
+    return result;
+}
+
+void monitoring_checks(const struct api *api, PGconn *conn, const struct request *r,
+                       struct answer *a)
+{
+    /* Newest first out of the primary key of each site, partition by partition. */
+    static const char sql[] =
+        "SELECT jsonb_strip_nulls(jsonb_build_object("
+        " 'website_id', c.website_id, 'slot', c.slot, 'entry_timestamp', c.checked_at,"
+        " 'location', l.name, 'attempt', c.attempt, 'final', c.final, 'status', c.status,"
+        " 'http_status', c.http_status, 'response_time', c.response_time_us / 1000000.0,"
+        " 'dns_us', c.dns_us, 'connect_us', c.connect_us, 'tls_us', c.tls_us,"
+        " 'wait_us', c.wait_us, 'transfer_us', c.transfer_us, 'body_bytes', c.body_bytes,"
+        " 'lag_us', c.lag_us, 'peer', host(c.peer), 'cert_not_after', c.cert_not_after,"
+        " 'error_type', c.error_type, 'error_message', c.error_message,"
+        " 'regex_matched', c.regex_matched, 'regex_response', c.regex_response))::text"
+        " FROM unnest($1::bigint[]) site CROSS JOIN LATERAL ("
+        "   SELECT * FROM checks WHERE website_id = site"
+        "   AND slot >= " TIME_OF("$2") " AND slot < " TIME_OF(
+            "$3") "   ORDER BY slot DESC LIMIT $4::bigint + $5::bigint) c"
+                  " JOIN locations l USING (location_id)"
+                  " ORDER BY c.slot DESC, c.website_id, l.name, c.attempt DESC LIMIT $4 OFFSET $5";
+    struct pg_params p = {0};
+    struct range range;
+
+    (void)api;
+    if (!read_range(r, &range, a)) {
+        return;
+    }
+    PGresult *ids = ids_of_url(conn, r, a);
+
+    if (ids == NULL) {
+        return;
+    }
+    pg_add_text(&p, PQgetvalue(ids, 0, 0));
+    add_range(&p, &range);
+    query_page(conn, "read checks", sql, &p, &range, a);
+    PQclear(ids);
+}
+
+static bool read_open(const struct request *r, const char **open, struct answer *a)
+{
+    const char *text = request_query(r, "open");
+
+    *open = text;
+    if (text == NULL || strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
+        return true;
+    }
+    answer_problem_at(a, 400, "parameter", "open", "open: want true or false");
+    return false;
+}
+
+void monitoring_incidents(const struct api *api, PGconn *conn, const struct request *r,
+                          struct answer *a)
+{
+    static const char sql[] =
+        "SELECT jsonb_strip_nulls(jsonb_build_object("
+        " 'id', i.incident_id, 'website_id', i.website_id, 'name', w.name, 'url', w.website_url,"
+        " 'location', l.name, 'opened_at', i.opened_slot, 'closed_at', i.closed_slot,"
+        " 'open', i.closed_slot IS NULL, 'checks', i.checks,"
+        " 'error_type', i.error_type, 'error_message', i.error_message))::text"
+        " FROM incidents i JOIN websites w USING (website_id) JOIN locations l USING (location_id)"
+        " WHERE NOT i.withdrawn"
+        " AND ($1::bigint IS NULL OR i.website_id = $1)"
+        " AND ($2::boolean IS NULL OR (i.closed_slot IS NULL) = $2)"
+        " AND i.opened_slot >= " TIME_OF("$3") " AND i.opened_slot < " TIME_OF(
+            "$4") " ORDER BY i.opened_slot DESC, i.incident_id DESC LIMIT $5 OFFSET $6";
+    struct pg_params p = {0};
+    struct range range;
+    const char *open;
+    int64_t id;
+
+    (void)api;
+    if (!read_range(r, &range, a) || !read_open(r, &open, a) ||
+        !request_int(r, "website_id", 1, INT64_MAX, 0, &id, a)) {
+        return;
+    }
+    if (id == 0) {
+        pg_add_text(&p, NULL);
+    } else {
+        pg_add_int(&p, id);
+    }
+    pg_add_text(&p, open);
+    add_range(&p, &range);
+    query_page(conn, "read incidents", sql, &p, &range, a);
+}

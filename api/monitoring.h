@@ -1,0 +1,15 @@
+/*
+ * monitoring - reading what was found: the checks of a site, and the incidents.
+ */
+#ifndef API_MONITORING_H
+#define API_MONITORING_H
+
+#include "api/route.h"
+
+extern const struct route_parameter monitoring_checks_query[];
+extern const struct route_parameter monitoring_incidents_query[];
+
+route_handle monitoring_checks;    /* /monitoring?url=: newest first */
+route_handle monitoring_incidents; /* /incidents: newest first */
+
+#endif

@@ -1,0 +1,247 @@
+/* The table of routes. One row a route, and nothing about a route anywhere else. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/assets.h"
+#include "api/monitoring.h"
+#include "api/openapi.h"
+#include "api/route.h"
+#include "api/website_edit.h"
+#include "api/websites.h"
+#include "common/mem.h"
+
+static void answer_text(struct answer *a, int status, const char *text)
+{
+    answer_body(a, status, "text/plain; charset=utf-8", mem_copy_string(text), strlen(text));
+}
+
+static void healthz(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    (void)api;
+    (void)conn;
+    (void)r;
+    answer_text(a, 200, "ok\n");
+}
+
+/* Ready is who reaches the database: another behind the same address may. */
+static void readyz(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    struct err err;
+
+    (void)r;
+    conn = db_take(api->db, &err);
+    if (conn != NULL && pg_run(conn, "SELECT 1", &err) == 0) {
+        answer_text(a, 200, "ready\n");
+    } else {
+        answer_text(a, 503, "the database does not answer\n");
+    }
+    if (conn != NULL) {
+        db_give(api->db, conn);
+    }
+}
+
+static void metrics(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    size_t len;
+    char *text = metrics_render(api->metrics, &len);
+
+    (void)conn;
+    (void)r;
+    answer_body(a, 200, METRICS_CONTENT_TYPE, text, len);
+}
+
+/* A page may load and do what comes from here, and nothing else (Content Security Policy 3). */
+static void answer_page(struct answer *a, const char *name, const char *type)
+{
+    const struct asset *asset = asset_find(name);
+
+    answer_body(a, 200, type, mem_copy(asset->bytes, asset->len), asset->len);
+    answer_header(
+        a, "Content-Security-Policy",
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+}
+
+static void docs(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    (void)api;
+    (void)conn;
+    (void)r;
+    answer_page(a, "web/docs.html", "text/html; charset=utf-8");
+}
+
+static void docs_css(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    (void)api;
+    (void)conn;
+    (void)r;
+    answer_page(a, "web/docs.css", "text/css; charset=utf-8");
+}
+
+static void docs_js(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    (void)api;
+    (void)conn;
+    (void)r;
+    answer_page(a, "web/docs.js", "text/javascript; charset=utf-8");
+}
+
+static const struct route routes[] = {
+    {"GET",
+     "/websites",
+     SCOPE_READ,
+     websites_list,
+     "listWebsites",
+     "The sites, page by page",
+     websites_list_query,
+     NULL,
+     {{200, "WebsitePage"}}},
+    {"POST",
+     "/websites",
+     SCOPE_WRITE,
+     website_post,
+     "createWebsite",
+     "Add a site; it is checked at once",
+     NULL,
+     "WebsiteNew",
+     {{201, "Website"}}},
+    {"PUT",
+     "/websites",
+     SCOPE_WRITE,
+     website_put_by_body,
+     "replaceWebsiteByUrl",
+     "Replace the options of the site with the body's id or url",
+     NULL,
+     "WebsiteReplaced",
+     {{200, "Website"}}},
+    {"GET",
+     "/website",
+     SCOPE_READ,
+     websites_find,
+     "findWebsites",
+     "The sites with a keyword in their url",
+     websites_find_query,
+     NULL,
+     {{200, "WebsitePage"}}},
+    {"GET",
+     "/websites/{id}",
+     SCOPE_READ,
+     websites_get,
+     "getWebsite",
+     "One site, with its state at each location",
+     NULL,
+     NULL,
+     {{200, "Website"}}},
+    {"PUT",
+     "/websites/{id}",
+     SCOPE_WRITE,
+     website_put,
+     "replaceWebsite",
+     "Replace the options of a site",
+     NULL,
+     "WebsiteReplaced",
+     {{200, "Website"}}},
+    {"PATCH",
+     "/websites/{id}",
+     SCOPE_WRITE,
+     website_patch,
+     "changeWebsite",
+     "Change options of a site; null takes one away",
+     NULL,
+     "WebsitePatch",
+     {{200, "Website"}}},
+    {"DELETE",
+     "/websites/{id}",
+     SCOPE_WRITE,
+     website_delete,
+     "deleteWebsite",
+     "Stop checking a site; its checks are kept until they are past their retention",
+     NULL,
+     NULL,
+     {{204, NULL}}},
+    {"GET",
+     "/monitoring",
+     SCOPE_READ,
+     monitoring_checks,
+     "listChecks",
+     "The checks of the sites with a url, newest first",
+     monitoring_checks_query,
+     NULL,
+     {{200, "CheckPage"}}},
+    {"GET",
+     "/incidents",
+     SCOPE_READ,
+     monitoring_incidents,
+     "listIncidents",
+     "When sites were down, newest first",
+     monitoring_incidents_query,
+     NULL,
+     {{200, "IncidentPage"}}},
+    {"GET",
+     "/openapi.json",
+     SCOPE_NONE,
+     openapi_json,
+     "getOpenapi",
+     "This description",
+     NULL,
+     NULL,
+     {{200, "application/json"}}},
+    {"GET",
+     "/docs",
+     SCOPE_NONE,
+     docs,
+     "getDocs",
+     "This description for people",
+     NULL,
+     NULL,
+     {{200, "text/html"}}},
+    {"GET",
+     "/docs.css",
+     SCOPE_NONE,
+     docs_css,
+     "getDocsStyle",
+     "How /docs looks",
+     NULL,
+     NULL,
+     {{200, "text/css"}}},
+    {"GET",
+     "/docs.js",
+     SCOPE_NONE,
+     docs_js,
+     "getDocsScript",
+     "What /docs does",
+     NULL,
+     NULL,
+     {{200, "text/javascript"}}},
+    {"GET",
+     "/metrics",
+     SCOPE_NONE,
+     metrics,
+     "getMetrics",
+     "Figures for Prometheus",
+     NULL,
+     NULL,
+     {{200, "application/openmetrics-text"}}},
+    {"GET",
+     "/healthz",
+     SCOPE_NONE,
+     healthz,
+     "getHealth",
+     "Whether the program runs",
+     NULL,
+     NULL,
+     {{200, "text/plain"}}},
+    {"GET",
+     "/readyz",
+     SCOPE_NONE,
+     readyz,
+     "getReadiness",
+     "Whether the database answers",
+     NULL,
+     NULL,
+     {{200, "text/plain"}, {503, "text/plain"}}},
+};
+
+const struct route *route_at(size_t i)
+{
+    return i < sizeof(routes) / sizeof(routes[0]) ? &routes[i] : NULL;
+}

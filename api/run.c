@@ -1,0 +1,224 @@
+#include "api/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "api/http.h"
+#include "api/route.h"
+#include "api/token.h"
+#include "api/website_body.h"
+#include "common/listen.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/pg.h"
+#include "common/textfile.h"
+
+#define PEM_BYTES_MAX (1024 * 1024)
+#define BACKLOG 511
+#define RETRY_MS 1000
+
+struct service {
+    const struct options *options;
+    struct metrics *metrics;
+    char *cert_pem, *key_pem;
+    struct api api;
+    struct http *http;
+    int signal_fd;
+};
+
+/* --- Settings --- */
+
+static int read_pem(struct service *s, struct err *err)
+{
+    const struct options *o = s->options;
+    size_t len;
+
+    if ((o->cert_file == NULL) != (o->key_file == NULL)) {
+        return err_set(err, ERR_INVALID, "api-cert-file and api-key-file: give both or none");
+    }
+    if (o->cert_file == NULL) {
+        return 0;
+    }
+    if (textfile_read(o->cert_file, PEM_BYTES_MAX, &s->cert_pem, &len, err) < 0) {
+        return err_context(err, "api-cert-file");
+    }
+    if (textfile_read(o->key_file, PEM_BYTES_MAX, &s->key_pem, &len, err) < 0) {
+        return err_context(err, "api-key-file");
+    }
+    return 0;
+}
+
+static void free_pem(struct service *s)
+{
+    free(s->cert_pem);
+    free(s->key_pem);
+}
+
+/* --- Signals --- */
+
+/* True when one that ends us came within the time. */
+static bool signal_came(struct service *s, int wait_ms)
+{
+    struct pollfd fd = {.fd = s->signal_fd, .events = POLLIN};
+    struct signalfd_siginfo info;
+    bool came = false;
+
+    if (poll(&fd, 1, wait_ms) < 0 && errno != EINTR) {
+        abort(); /* EFAULT or EINVAL: our own fault */
+    }
+    while (read(s->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        came = came || info.ssi_signo != SIGHUP; /* there is nothing to reload */
+    }
+    return came;
+}
+
+/* --- Start --- */
+
+/* Postgres may start after us. 1: a signal came first. */
+static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
+{
+    bool said = false;
+
+    for (;;) {
+        struct err why;
+        PGconn *conn = db_take(s->api.db, &why);
+        int rc = conn == NULL ? -1 : token_exists(conn, exists, &why);
+
+        if (conn != NULL) {
+            db_give(s->api.db, conn);
+        }
+        if (rc == 0) {
+            return 0;
+        }
+        if (why.kind != ERR_RETRY) {
+            *err = why;
+            return err_context(err, "the database is not ours, or not migrated (consumer migrate)");
+        }
+        if (!said) {
+            log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
+            said = true;
+        }
+        if (signal_came(s, RETRY_MS)) {
+            return 1;
+        }
+    }
+}
+
+/* Who finds an open door must have been let in: without a token nobody else may knock. */
+static int check_tokens(bool exist, int listen_fd, struct err *err)
+{
+    if (exist) {
+        return 0;
+    }
+    if (!listen_is_loopback(listen_fd)) {
+        return err_set(err, ERR_INVALID,
+                       "listen: without a token only an address of loopback; make one first: "
+                       "api token create --owner NAME --scope write");
+    }
+    log_write(LOG_WARN, "there is no token, every request will be refused; make one",
+              LOG_S("command", "api token create --owner NAME --scope write"));
+    return 0;
+}
+
+static int start_http(struct service *s, int listen_fd, struct err *err)
+{
+    const struct options *o = s->options;
+    struct http_settings settings = {
+        .listen_fd = listen_fd,
+        .threads = (int)o->threads,
+        .connections_max = (int)o->connections,
+        .connections_per_address_max = (int)o->connections_per_address,
+        .timeout_s = (int)o->timeout_seconds,
+        .body_bytes_max = o->body_kb * 1024,
+        .rate_per_second = o->rate,
+        .cert_pem = s->cert_pem,
+        .key_pem = s->key_pem,
+    };
+    uint16_t port = listen_port(listen_fd);
+
+    s->http = http_new(&settings, s->metrics, route_answer, &s->api, err);
+    if (s->http == NULL) {
+        return -1;
+    }
+    log_write(LOG_INFO, "serving", LOG_S("scheme", s->cert_pem == NULL ? "http" : "https"),
+              LOG_I("port", port));
+    return 0;
+}
+
+static int start(struct service *s, struct err *err)
+{
+    const char *address =
+        s->options->common.listen == NULL ? API_LISTEN : s->options->common.listen;
+    bool tokens = false;
+
+    if (read_pem(s, err) < 0) {
+        return -1;
+    }
+    int listen_fd = listen_open(address, BACKLOG, err);
+
+    if (listen_fd < 0) {
+        return err_context(err, "listen");
+    }
+    int rc = wait_for_tokens(s, &tokens, err);
+
+    if (rc == 0) {
+        rc = check_tokens(tokens, listen_fd, err);
+    }
+    if (rc != 0) {
+        close(listen_fd);
+        return rc;
+    }
+    return start_http(s, listen_fd, err);
+}
+
+int run(const struct options *options, struct err *err)
+{
+    struct service s = {.options = options, .metrics = metrics_new(), .signal_fd = -1};
+
+    s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads),
+                         .metrics = s.metrics,
+                         .cors_origin = options->cors_origin,
+                         .allowed_options = options->allow_options};
+    s.signal_fd = options_signal_fd(err);
+
+    int rc = s.signal_fd < 0 || token_setup(err) < 0 ||
+                     website_body_check_allowed(options->allow_options, err) < 0
+                 ? -1
+                 : start(&s, err);
+
+    while (rc == 0 && !signal_came(&s, -1)) {
+    }
+    http_free(s.http);
+    db_free(s.api.db);
+    metrics_free(s.metrics);
+    free_pem(&s);
+    if (s.signal_fd >= 0) {
+        close(s.signal_fd);
+    }
+    if (rc == 0) {
+        log_write(LOG_INFO, "stopped");
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+int run_check(const struct options *options, struct err *err)
+{
+    struct service s = {.options = options};
+    int rc = pg_check_dsn(options->postgres_dsn, err) < 0 ||
+                     website_body_check_allowed(options->allow_options, err) < 0
+                 ? -1
+                 : read_pem(&s, err);
+
+    free_pem(&s);
+    if (rc == 0) {
+        puts("settings are valid");
+    }
+    return rc;
+}

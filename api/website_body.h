@@ -1,0 +1,40 @@
+/*
+ * website_body - a site between JSON and struct site: the options of common/site.h by their own
+ * names, and what the API adds to their rules. It knows no database.
+ *
+ * Through the API seconds is in 5..300, allow_private is false unless it is given, and the options
+ * that reach into the operator's machine or network are refused with 403 unless the operator lists
+ * them in API_ALLOW_OPTIONS: allow_private, resolve_to, proxy and every *_file.
+ */
+#ifndef API_WEBSITE_BODY_H
+#define API_WEBSITE_BODY_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "api/answer.h"
+#include "common/err.h"
+#include "common/site.h"
+
+#define WEBSITE_SECONDS_MIN 5
+#define WEBSITE_SECONDS_MAX 300
+#define WEBSITE_ERRORS_MAX 20 /* told of at once */
+
+/*
+ * Make *site, which the caller frees, from the members of `json`. False: every fault is in the
+ * answer, each with its pointer; status 422, or 403 when one is of an option that is not allowed.
+ *
+ * changes: NULL for a site that is given as a whole. Otherwise `json` is a stored site's options
+ * with these merged into them: only they need the operator's leave.
+ */
+bool website_body_read(const cJSON *json, const cJSON *changes, const char *allowed_options,
+                       struct site *site, struct answer *a);
+
+/* Whether a member is one that the api itself puts into a site's JSON: id, version, status, ... */
+bool website_body_is_read_only(const char *name);
+
+/* Whether `allowed_options` ("proxy, ca_file") is a list of options that exist and are refused
+ * otherwise; ERR_INVALID names the first that is not. NULL is an empty list. */
+int website_body_check_allowed(const char *allowed_options, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,514 @@
+#include "api/website_edit.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/website_body.h"
+#include "api/websites.h"
+#include "common/mem.h"
+
+#define HASH_HEX_SIZE (2 * crypto_hash_sha256_BYTES + 1)
+#define KEYS_BETWEEN_CLEANINGS 256
+#define UNIQUE_VIOLATION "23505"
+
+/* --- What all share --- */
+
+/* $1..$6 of the statements below. `config` is the caller's to free after the statement. */
+static void add_site(struct pg_params *p, const struct site *site, const char *config)
+{
+    pg_add_text(p, site->name);
+    pg_add_text(p, site->url);
+    pg_add_int(p, site->seconds);
+    pg_add_text(p, site->pattern);
+    pg_add_text(p, site->enabled ? "t" : "f");
+    pg_add_text(p, config);
+}
+
+static void answer_taken(const struct site *site, struct answer *a)
+{
+    struct err err;
+
+    err_fill(&err, ERR_INVALID, "name: another site is called %.200s", site->name);
+    answer_problem_at(a, 409, "pointer", "/name", err.message);
+}
+
+/* The version that If-Match asks for: "7.123" and "7" are version 7. *version is NULL when there
+ * is no condition but that the site exists. */
+static bool read_if_match(const struct request *r, char version[24], const char **wanted,
+                          struct answer *a)
+{
+    const char *text = request_header(r, "If-Match");
+
+    *wanted = NULL;
+    if (text == NULL || strcmp(text, "*") == 0) {
+        return true;
+    }
+    size_t digits = text[0] == '"' ? strspn(text + 1, "0123456789") : 0;
+
+    if (digits == 0 || digits > 18 || strchr(".\"", text[1 + digits]) == NULL ||
+        text[1 + digits] == '\0') {
+        answer_problem_at(a, 400, "header", "If-Match", "If-Match: want an ETag of this site");
+        return false;
+    }
+    memcpy(version, text + 1, digits);
+    version[digits] = '\0';
+    *wanted = version;
+    return true;
+}
+
+/* After an UPDATE that found no row: the site is not there, or is of another version. */
+static void answer_unmatched(PGconn *conn, const struct request *r, int64_t id, struct answer *a)
+{
+    websites_answer(conn, r, id, 200, a);
+    if (a->status == 200) {
+        answer_problem(a, 412, "the site has been changed since; read it again");
+    }
+}
+
+/* --- POST --- */
+
+static PGresult *insert(PGconn *conn, const struct site *site, struct err *err)
+{
+    /* A deleted site of that name comes back, with the checks that are still there. */
+    static const char sql[] =
+        "INSERT INTO websites AS w"
+        " (name, website_url, monitoring_interval, regex, enabled, config, source)"
+        " VALUES ($1, $2, $3, $4, $5, $6, 'api')"
+        " ON CONFLICT (name) DO UPDATE SET website_url = excluded.website_url,"
+        "   monitoring_interval = excluded.monitoring_interval, regex = excluded.regex,"
+        "   enabled = excluded.enabled, config = excluded.config, source = 'api',"
+        "   version = w.version + 1, updated_at = now(), deleted_at = NULL"
+        " WHERE w.deleted_at IS NOT NULL"
+        " RETURNING website_id";
+    struct pg_params p = {0};
+    char *config = site_config_json(site);
+
+    add_site(&p, site, config);
+
+    PGresult *result = pg_query(conn, "insert website", sql, &p, NULL, err);
+
+    free(config);
+    return result;
+}
+
+static void answer_created(PGconn *conn, const struct request *r, int64_t id, struct answer *a)
+{
+    websites_answer(conn, r, id, 201, a);
+    if (a->status == 201) {
+        answer_headerf(a, "Location", "/websites/%" PRId64, id);
+    }
+}
+
+/* Insert and answer; *id is 0 unless that went well. */
+static void post_site(PGconn *conn, const struct request *r, const struct site *site, int64_t *id,
+                      struct answer *a)
+{
+    struct err err;
+    PGresult *result = insert(conn, site, &err);
+
+    *id = 0;
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQntuples(result) == 0) {
+        answer_taken(site, a);
+    } else {
+        *id = pg_int(result, 0, 0);
+        answer_created(conn, r, *id, a);
+    }
+    PQclear(result);
+}
+
+/* Keys past their time or number, now and then, so that most requests do not pay for it. */
+static int clean_keys(PGconn *conn, struct err *err)
+{
+    static atomic_uint count;
+    struct pg_params p = {0};
+
+    if (atomic_fetch_add(&count, 1) % KEYS_BETWEEN_CLEANINGS != 0) {
+        return 0;
+    }
+    pg_add_int(&p, IDEMPOTENCY_HOURS);
+    pg_add_int(&p, IDEMPOTENCY_ROWS_MAX);
+    return pg_execute(conn, "clean idempotency keys",
+                      "DELETE FROM api_idempotency"
+                      " WHERE made_at < now() - make_interval(hours => $1::integer)"
+                      " OR made_at < (SELECT made_at FROM api_idempotency"
+                      "   ORDER BY made_at DESC OFFSET $2 LIMIT 1)",
+                      &p, NULL, NULL, err);
+}
+
+/* The site that the key made before: its id; 0: the key is ours now; -1 with an answer. */
+static int64_t claim_key(PGconn *conn, const struct request *r, const char *key,
+                         const char *body_hash, struct answer *a)
+{
+    struct pg_params claim = {0}, look = {0};
+    int64_t affected = 0;
+    struct err err;
+
+    pg_add_int(&claim, r->token_id);
+    pg_add_text(&claim, key);
+    pg_add_text(&claim, body_hash);
+    look = claim;
+    /* The same key at the same time waits here for the other's end. */
+    if (clean_keys(conn, &err) < 0 ||
+        pg_execute(conn, "claim idempotency key",
+                   "INSERT INTO api_idempotency (token_id, key, request_hash, website_id)"
+                   " VALUES ($1, $2, decode($3, 'hex'), 0) ON CONFLICT DO NOTHING",
+                   &claim, &affected, NULL, &err) < 0) {
+        db_fail(&err, a);
+        return -1;
+    }
+    if (affected == 1) {
+        return 0;
+    }
+    PGresult *result = pg_query(conn, "look up idempotency key",
+                                "SELECT website_id, request_hash = decode($3, 'hex')"
+                                " FROM api_idempotency WHERE token_id = $1 AND key = $2",
+                                &look, NULL, &err);
+    int64_t id = -1;
+
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQntuples(result) == 0) { /* cleaned away just now */
+        answer_problem(a, 409, "Idempotency-Key: has just ended, send the request again");
+    } else if (PQgetvalue(result, 0, 1)[0] != 't') {
+        answer_problem_at(a, 422, "header", "Idempotency-Key",
+                          "Idempotency-Key: was used for another body");
+    } else {
+        id = pg_int(result, 0, 0);
+    }
+    PQclear(result);
+    return id;
+}
+
+static bool keep_key(PGconn *conn, const struct request *r, const char *key, int64_t id,
+                     struct answer *a)
+{
+    struct pg_params p = {0};
+    struct err err;
+
+    pg_add_int(&p, r->token_id);
+    pg_add_text(&p, key);
+    pg_add_int(&p, id);
+    if (pg_execute(conn, "keep idempotency key",
+                   "UPDATE api_idempotency SET website_id = $3 WHERE token_id = $1 AND key = $2",
+                   &p, NULL, NULL, &err) < 0 ||
+        pg_run(conn, "COMMIT", &err) < 0) {
+        db_fail(&err, a);
+        return false;
+    }
+    return true;
+}
+
+/* One transaction: the key is kept when, and only when, the site is. */
+static void post_with_key(PGconn *conn, const struct request *r, const struct site *site,
+                          const char *key, struct answer *a)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char hash_hex[HASH_HEX_SIZE];
+    struct err err;
+    int64_t id;
+
+    crypto_hash_sha256(hash, (const unsigned char *)r->body, r->body_len);
+    sodium_bin2hex(hash_hex, sizeof(hash_hex), hash, sizeof(hash));
+    if (pg_run(conn, "BEGIN", &err) < 0) {
+        db_fail(&err, a);
+        return;
+    }
+    int64_t made = claim_key(conn, r, key, hash_hex, a);
+
+    if (made > 0) {
+        answer_created(conn, r, made, a);
+        answer_header(a, "Idempotency-Replayed", "true");
+    } else if (made == 0) {
+        post_site(conn, r, site, &id, a);
+        if (id > 0 && keep_key(conn, r, key, id, a)) {
+            return;
+        }
+    }
+    db_roll_back(conn);
+}
+
+void website_post(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    const char *key = request_header(r, "Idempotency-Key");
+    struct site site;
+    int64_t id;
+
+    if (key != NULL && (key[0] == '\0' || strlen(key) > IDEMPOTENCY_KEY_BYTES_MAX)) {
+        answer_problem_at(a, 400, "header", "Idempotency-Key",
+                          "Idempotency-Key: want 1 to 255 bytes");
+        return;
+    }
+    cJSON *json = request_json(r, a);
+
+    if (json == NULL) {
+        return;
+    }
+    if (website_body_read(json, NULL, api->allowed_options, &site, a)) {
+        if (key != NULL) {
+            post_with_key(conn, r, &site, key, a);
+        } else {
+            post_site(conn, r, &site, &id, a);
+        }
+        site_free(&site);
+    }
+    cJSON_Delete(json);
+}
+
+/* --- PUT and PATCH --- */
+
+static void update(PGconn *conn, const struct request *r, int64_t id, const struct site *site,
+                   const char *version, struct answer *a)
+{
+    /* A change that changes nothing raises no version, so that nobody is told of it. */
+    static const char sql[] =
+        "UPDATE websites SET name = $1, website_url = $2, monitoring_interval = $3, regex = $4,"
+        " enabled = $5, config = $6, source = 'api',"
+        " version = version + changed::integer,"
+        " updated_at = CASE WHEN changed THEN now() ELSE updated_at END"
+        " FROM (SELECT (name, website_url, monitoring_interval, regex, enabled, config, source)"
+        "     IS DISTINCT FROM ($1, $2, $3::integer, $4, $5::boolean, $6::jsonb, 'api') AS changed"
+        "   FROM websites WHERE website_id = $7 FOR UPDATE) old"
+        " WHERE website_id = $7 AND deleted_at IS NULL"
+        " AND ($8::bigint IS NULL OR version = $8)";
+    struct pg_params p = {0};
+    struct pg_fault fault = {0};
+    char *config = site_config_json(site);
+    int64_t affected = 0;
+    struct err err;
+
+    add_site(&p, site, config);
+    pg_add_int(&p, id);
+    pg_add_text(&p, version);
+
+    int rc = pg_execute(conn, "update website", sql, &p, &affected, &fault, &err);
+
+    free(config);
+    if (rc < 0 && strcmp(fault.sqlstate, UNIQUE_VIOLATION) == 0) {
+        answer_taken(site, a);
+    } else if (rc < 0) {
+        db_fail(&err, a);
+    } else if (affected == 0) {
+        answer_unmatched(conn, r, id, a);
+    } else {
+        websites_answer(conn, r, id, 200, a);
+    }
+}
+
+/* What GET has shown may come back as it is. */
+static void drop_read_only(cJSON *json)
+{
+    for (cJSON *member = json->child, *next; member != NULL; member = next) {
+        next = member->next;
+        if (website_body_is_read_only(member->string)) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(json, member));
+        }
+    }
+}
+
+static void put_site(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
+                     cJSON *json, struct answer *a)
+{
+    char version[24];
+    const char *wanted;
+    struct site site;
+
+    drop_read_only(json);
+    if (read_if_match(r, version, &wanted, a) &&
+        website_body_read(json, NULL, api->allowed_options, &site, a)) {
+        update(conn, r, id, &site, wanted, a);
+        site_free(&site);
+    }
+}
+
+/* A body's id must be the one that is meant. */
+static bool check_id(const cJSON *json, int64_t id, struct answer *a)
+{
+    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
+
+    if (given != NULL && (!cJSON_IsNumber(given) || given->valuedouble != (double)id)) {
+        answer_problem_at(a, 422, "pointer", "/id", "id: is not that of the path");
+        return false;
+    }
+    return true;
+}
+
+void website_put(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    int64_t id;
+    cJSON *json = request_id(r, &id, a) ? request_json(r, a) : NULL;
+
+    if (json != NULL && check_id(json, id, a)) {
+        put_site(api, conn, r, id, json, a);
+    }
+    cJSON_Delete(json);
+}
+
+/* The one site with the body's url, as it is stored: normalised. */
+static bool find_by_url(PGconn *conn, const cJSON *json, int64_t *id, struct answer *a)
+{
+    const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "url"));
+    struct pg_params p = {0};
+    struct err err;
+    char *url = given == NULL ? NULL : websites_normal_url(given);
+
+    if (url == NULL) {
+        answer_problem_at(a, 422, "pointer", "/url", "url: want the address of a site, or give id");
+        return false;
+    }
+    pg_add_text(&p, url);
+
+    PGresult *result = pg_query(conn, "find website by url",
+                                "SELECT website_id FROM websites WHERE website_url = $1"
+                                " AND deleted_at IS NULL LIMIT 2",
+                                &p, NULL, &err);
+    bool found = false;
+
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQntuples(result) == 0) {
+        answer_problem(a, 404, "there is no site with this url");
+    } else if (PQntuples(result) == 2) {
+        answer_problem_at(a, 409, "pointer", "/id", "id: several sites have this url, give the id");
+    } else {
+        *id = pg_int(result, 0, 0);
+        found = true;
+    }
+    PQclear(result);
+    free(url);
+    return found;
+}
+
+void website_put_by_body(const struct api *api, PGconn *conn, const struct request *r,
+                         struct answer *a)
+{
+    cJSON *json = request_json(r, a);
+    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
+    int64_t id = cJSON_IsNumber(given) ? (int64_t)given->valuedouble : 0;
+
+    if (json == NULL) {
+        return;
+    }
+    if (given != NULL && (id <= 0 || (double)id != given->valuedouble)) {
+        answer_problem_at(a, 422, "pointer", "/id", "id: want a whole number above 0");
+    } else if (given != NULL || find_by_url(conn, json, &id, a)) {
+        put_site(api, conn, r, id, json, a);
+    }
+    cJSON_Delete(json);
+}
+
+/* The options that are stored, as JSON, which the caller deletes; locked until the end of the
+ * transaction. NULL with an answer. */
+static cJSON *read_options(PGconn *conn, int64_t id, struct answer *a)
+{
+    struct pg_params p = {0};
+    struct err err;
+    cJSON *json = NULL;
+
+    pg_add_int(&p, id);
+
+    PGresult *result = pg_query(conn, "read website",
+                                "SELECT config FROM websites"
+                                " WHERE website_id = $1 AND deleted_at IS NULL FOR UPDATE",
+                                &p, NULL, &err);
+
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQntuples(result) == 0) {
+        answer_problem(a, 404, "there is no such site");
+    } else {
+        json = cJSON_Parse(PQgetvalue(result, 0, 0));
+        if (json == NULL) {
+            abort(); /* Postgres keeps no jsonb that is not JSON */
+        }
+    }
+    PQclear(result);
+    return json;
+}
+
+/* RFC 7396; no option holds an object, so there is one level. */
+static void merge(cJSON *options, const cJSON *patch)
+{
+    const cJSON *member;
+
+    cJSON_ArrayForEach (member, patch) {
+        cJSON_DeleteItemFromObjectCaseSensitive(options, member->string);
+        if (!cJSON_IsNull(member)) {
+            cJSON_AddItemToObject(options, member->string, cJSON_Duplicate(member, true));
+        }
+    }
+}
+
+static void patch_locked(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
+                         const cJSON *patch, const char *version, struct answer *a)
+{
+    cJSON *options = read_options(conn, id, a);
+    struct site site;
+
+    if (options == NULL) {
+        return;
+    }
+    merge(options, patch);
+    if (website_body_read(options, patch, api->allowed_options, &site, a)) {
+        update(conn, r, id, &site, version, a);
+        site_free(&site);
+    }
+    cJSON_Delete(options);
+}
+
+void website_patch(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    char version[24];
+    const char *wanted;
+    struct err err;
+    int64_t id;
+    cJSON *patch = request_id(r, &id, a) ? request_json(r, a) : NULL;
+
+    if (patch != NULL && read_if_match(r, version, &wanted, a)) {
+        if (pg_run(conn, "BEGIN", &err) < 0) {
+            db_fail(&err, a);
+        } else {
+            patch_locked(api, conn, r, id, patch, wanted, a);
+            if (a->status != 200) {
+                db_roll_back(conn);
+            } else if (pg_run(conn, "COMMIT", &err) < 0) {
+                db_fail(&err, a);
+            }
+        }
+    }
+    cJSON_Delete(patch);
+}
+
+/* --- DELETE --- */
+
+void website_delete(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    struct pg_params p = {0};
+    char version[24];
+    const char *wanted;
+    int64_t id, affected = 0;
+    struct err err;
+
+    (void)api;
+    if (!request_id(r, &id, a) || !read_if_match(r, version, &wanted, a)) {
+        return;
+    }
+    pg_add_int(&p, id);
+    pg_add_text(&p, wanted);
+    if (pg_execute(conn, "delete website",
+                   "UPDATE websites SET deleted_at = now(), updated_at = now(),"
+                   " version = version + 1"
+                   " WHERE website_id = $1 AND deleted_at IS NULL"
+                   " AND ($2::bigint IS NULL OR version = $2)",
+                   &p, &affected, NULL, &err) < 0) {
+        db_fail(&err, a);
+    } else if (affected == 0) {
+        answer_unmatched(conn, r, id, a);
+    } else {
+        answer_body(a, 204, NULL, NULL, 0);
+    }
+}

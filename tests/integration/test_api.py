@@ -1,0 +1,428 @@
+"""The api against a real Postgres: sites, checks, incidents, tokens, limits."""
+
+import concurrent.futures
+import gzip
+import http.client
+import json
+import re
+import ssl
+import urllib.parse
+
+import pytest
+
+from stand import process, sitewatch
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+    def detail(self):
+        return self.json()["detail"]
+
+    def pointers(self):
+        return [e.get("pointer", e.get("parameter", e.get("header"))) for e in self.json()["errors"]]
+
+
+class Api:
+    """A database, a token of each scope, and the program."""
+
+    def __init__(self, postgres, programs, database):
+        self.postgres = postgres
+        self.programs = programs
+        self.database = database
+        self.env = {"POSTGRES_DSN": postgres.dsn(database)}
+        made = sitewatch.run("consumer", "migrate", env=self.env)
+        assert made.returncode == 0, made.stderr
+        self.write = self.token("write")
+        self.read = self.token("read")
+        self.program = None
+        self.port = None
+
+    def token(self, scope, *args):
+        made = sitewatch.run("api", "token", "create", "--owner", "tests", "--scope", scope, *args,
+                             env=self.env)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def start(self, *args, **env):
+        self.program = self.programs("api", "--listen", "127.0.0.1:0", *args, env={**self.env, **env})
+        line = self.program.wait_for_line(r"msg=serving")
+        self.port = int(re.search(r"port=(\d+)", line).group(1))
+        return self
+
+    def query(self, sql, *values):
+        return self.postgres.query(self.database, sql, *values)
+
+    def ask(self, method, path, body=None, token=None, headers=None, context=None):
+        given = {"Authorization": f"Bearer {token or self.write}", **(headers or {})}
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            given.setdefault("Content-Type", "application/json")
+        connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=30) if context is None
+                      else http.client.HTTPSConnection("localhost", self.port, timeout=30, context=context))
+        try:
+            connection.request(method, path, body, {k: v for k, v in given.items() if v is not None})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def post(self, **site):
+        answer = self.ask("POST", "/websites", site)
+        assert answer.status == 201, answer.body
+        return answer.json()
+
+
+@pytest.fixture
+def api_database(postgres, programs, request):
+    database = "api_" + re.sub(r"\W+", "_", request.node.name)[:50].lower()
+    yield Api(postgres, programs, database)
+    programs.close()
+    postgres.query("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+@pytest.fixture
+def api(api_database):
+    return api_database.start()
+
+
+def test_a_site_is_made_read_changed_and_deleted(api):
+    made = api.ask("POST", "/websites", {"url": "https://example.com/a", "seconds": 30,
+                                         "pattern": r"v(\d+)", "tags": ["shop"]})
+    assert made.status == 201
+    site = made.json()
+    assert made.headers["Location"] == f"/websites/{site['id']}"
+    assert (site["name"], site["version"], site["state"]) == ("https://example.com/a", 1, "unknown")
+
+    read = api.ask("GET", f"/websites/{site['id']}")
+    assert read.status == 200 and read.json() == site and read.headers["ETag"] == '"1.0"'
+    assert api.ask("GET", f"/websites/{site['id']}", headers={"If-None-Match": '"1.0"'}).status == 304
+
+    patched = api.ask("PATCH", f"/websites/{site['id']}", {"seconds": 60, "pattern": None},
+                      headers={"If-Match": '"1.0"', "Content-Type": "application/merge-patch+json"})
+    assert patched.status == 200, patched.body
+    assert patched.json()["seconds"] == 60 and "pattern" not in patched.json()
+    assert patched.json()["tags"] == ["shop"] and patched.json()["version"] == 2
+
+    late = api.ask("PUT", f"/websites/{site['id']}", {"url": "https://example.com/b"},
+                   headers={"If-Match": '"1"'})
+    assert late.status == 412
+    # What GET has shown may be sent back as it is, and changes nothing.
+    same = api.ask("PUT", f"/websites/{site['id']}", patched.json(), headers={"If-Match": '"2"'})
+    assert same.status == 200 and same.json() == patched.json()
+    by_url = api.ask("PUT", "/websites", {"url": "https://example.com/a", "seconds": 5})
+    assert by_url.status == 200 and by_url.json()["version"] == 3 and "tags" not in by_url.json()
+    by_id = api.ask("PUT", "/websites", {"id": site["id"], "url": "https://example.com/moved"})
+    assert by_id.status == 200 and by_id.json()["url"] == "https://example.com/moved"
+
+    assert api.ask("DELETE", f"/websites/{site['id']}").status == 204
+    assert api.ask("GET", f"/websites/{site['id']}").status == 404
+    assert api.ask("DELETE", f"/websites/{site['id']}").status == 404
+    row = api.query("SELECT deleted_at, source FROM websites")[0]
+    assert row["deleted_at"] is not None and row["source"] == "api"
+
+    back = api.post(url="https://example.com/again", name="https://example.com/moved")
+    assert back["id"] == site["id"]
+
+
+def test_refusals_say_what_to_mend(api):
+    first = api.post(url="https://example.com/")
+    taken = api.ask("POST", "/websites", {"url": "https://example.com/"})
+    assert taken.status == 409 and taken.pointers() == ["/name"]
+    other = api.post(url="https://example.com/other")
+    assert api.ask("PATCH", f"/websites/{other['id']}", {"name": first["name"]}).status == 409
+
+    wrong = api.ask("POST", "/websites", {"url": "https://a/", "seconds": 4, "pattern": "a(b", "ca_fil": 1})
+    assert wrong.status == 422 and wrong.pointers() == ["/pattern", "/ca_fil", "/seconds"]
+    assert wrong.headers["Content-Type"] == "application/problem+json"
+    assert "offset 3" in wrong.detail()
+    private = api.ask("POST", "/websites", {"url": "https://a/", "allow_private": True})
+    assert private.status == 403 and private.pointers() == ["/allow_private"]
+
+    broken = api.ask("POST", "/websites", '{"url": ', headers={"Content-Type": "application/json"})
+    assert broken.status == 400 and "byte 8" in broken.detail()
+    assert api.ask("POST", "/websites", [1]).status == 400
+    assert api.ask("POST", "/websites", "{}", headers={"Content-Type": "text/plain"}).status == 415
+    assert api.ask("GET", "/websites?pgae=1").pointers() == ["pgae"]
+    assert api.ask("GET", "/websites?page=1&page=2").status == 400
+    assert api.ask("GET", "/websites?size=0").pointers() == ["size"]
+    assert api.ask("GET", "/websites?cursor=AAAA").pointers() == ["cursor"]
+    assert api.ask("GET", "/websites/0").status == 404
+    assert api.ask("GET", "/websites/1x").status == 404
+    assert api.ask("GET", "/nothing").status == 404
+    wrong_method = api.ask("DELETE", "/websites")
+    assert wrong_method.status == 405 and wrong_method.headers["Allow"] == "GET, HEAD, POST, PUT"
+    two = [api.post(url="https://twice.example/", name=n)["id"] for n in ("one", "two")]
+    assert len(set(two)) == 2
+    assert api.ask("PUT", "/websites", {"url": "https://twice.example/"}).status == 409
+    assert api.ask("PUT", "/websites", {"url": "https://nowhere.example/"}).status == 404
+
+
+def test_text_with_sql_and_headers_in_it_is_text(api):
+    evil = "'; DROP TABLE websites; --"
+    site = api.post(url="https://example.com/", name=evil, tags=[evil])
+    quoted = urllib.parse.quote(evil)
+    assert api.ask("GET", f"/websites?tag={quoted}").json()["total"] == 1
+    assert api.ask("GET", f"/websites?keyword={quoted}").json()["total"] == 0
+    assert api.ask("GET", f"/websites?sort={quoted}").status == 400
+    assert api.ask("GET", f"/websites?status={quoted}").status == 400
+    assert api.ask("GET", f"/websites/{quoted}").status == 404
+    assert api.ask("GET", "/websites?keyword=%00").status == 400
+    assert api.ask("GET", "/websites?keyword=%ff").status == 400
+    assert api.ask("GET", "/websites?keyword=%0d%0aX-Evil:1").json()["total"] == 0
+    name = api.ask("POST", "/websites", {"url": "https://b/", "name": "a\r\nX-Evil: 1"})
+    assert name.status == 422 and name.pointers() == ["/name"]
+    header = api.ask("POST", "/websites", {"url": "https://b/", "headers": ["A: b\r\nX-Evil: 1"]})
+    assert header.status == 422 and header.pointers() == ["/headers"]
+    assert api.ask("GET", f"/websites/{site['id']}").json()["name"] == evil
+
+
+def test_pages_and_cursors_give_every_site_once(api):
+    names = [f"site-{i:02}" for i in range(25)]
+    for name in names:
+        api.post(url=f"https://{name}.example/", name=name, tags=["even"] if int(name[-1]) % 2 == 0 else [])
+
+    assert [s["name"] for s in api.ask("GET", "/websites?page=3&size=10").json()["items"]] == names[20:]
+    assert api.ask("GET", "/websites?page=4&size=10").json() == {"items": [], "total": 25, "size": 10, "page": 4}
+    for sort, expected in (("id", names), ("-name", names[::-1]), ("url", names), ("-updated_at", names[::-1])):
+        seen, path = [], f"/websites?size=7&sort={sort}"
+        while path:
+            page = api.ask("GET", path)
+            assert page.status == 200 and page.json()["total"] == 25
+            seen += [s["name"] for s in page.json()["items"]]
+            link = page.headers.get("Link")
+            path = link and re.fullmatch(r'<(.*)>; rel="next"', link).group(1)
+        assert seen == expected
+    assert api.ask("GET", "/websites?tag=even").json()["total"] == 13
+    assert api.ask("GET", "/website?keyword=SITE-07.EX").json()["items"][0]["name"] == "site-07"
+    assert api.ask("GET", "/website").pointers() == ["keyword"]
+    cursor = api.ask("GET", "/websites?size=7").json()["next"]
+    assert api.ask("GET", f"/websites?sort=name&cursor={cursor}").pointers() == ["cursor"]
+
+
+def store_checks(api, website_id, statuses, location="here"):
+    """A check a minute up to now, by its status; the state as the consumer would have it."""
+    api.query("INSERT INTO locations (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", location)
+    api.query("SELECT checks_make_day(d::date) FROM generate_series(now() - interval '1 day', now(), '1 day') d")
+    api.query(
+        "WITH made AS (INSERT INTO checks (website_id, slot, checked_at, lag_us, response_time_us, location_id,"
+        " attempt, http_status, final, status, observer, error_type, regex_response)"
+        " SELECT %s, date_trunc('minute', now()) - interval '1 minute' * (array_length(s, 1) - i), now(), 5, 1500,"
+        " location_id, 1, 200, true, s[i], 'host', CASE WHEN s[i] = 'down' THEN 'status' END, '[[\"v1\"]]'"
+        " FROM locations, (SELECT %s::text[] AS s) given, generate_series(1, %s) i WHERE name = %s RETURNING *)"
+        " INSERT INTO site_state (website_id, location_id, status, since, last_slot)"
+        " SELECT website_id, location_id, status, slot, slot FROM made ORDER BY slot DESC LIMIT 1"
+        " ON CONFLICT (website_id, location_id) DO UPDATE SET status = excluded.status,"
+        " last_slot = excluded.last_slot RETURNING 1",
+        website_id, statuses, len(statuses), location)
+
+
+def test_checks_are_read_newest_first(api):
+    site = api.post(url="https://example.com/checked")
+    store_checks(api, site["id"], ["up"] * 3 + ["down"] * 2)
+    path = "/monitoring?url=" + urllib.parse.quote("https://example.com:443/checked", safe="")
+    page = api.ask("GET", path + "&size=3").json()
+    assert [c["status"] for c in page["items"]] == ["down", "down", "up"] and page["more"]
+    newest = page["items"][0]
+    assert newest["http_status"] == 200 and newest["response_time"] == 0.0015
+    assert newest["regex_response"] == [["v1"]] and newest["error_type"] == "status"
+    assert newest["website_id"] == site["id"] and newest["location"] == "here"
+    slots = [c["slot"] for c in api.ask("GET", path).json()["items"]]
+    assert slots == sorted(slots, reverse=True) and len(slots) == 5
+    between = api.ask("GET", path + f"&from={urllib.parse.quote(slots[3])}&to={urllib.parse.quote(slots[1])}").json()
+    assert [c["slot"] for c in between["items"]] == slots[2:4]
+    assert api.ask("GET", path + "&from=yesterday").pointers() == ["from"]
+    assert api.ask("GET", "/monitoring").pointers() == ["url"]
+    assert api.ask("GET", "/monitoring?url=https://nowhere.example/").status == 404
+
+
+def test_the_state_of_a_site_is_told_over_its_locations(api):
+    site = api.post(url="https://example.com/", seconds=60)
+    quorum = api.post(url="https://two.example/", seconds=60)
+    assert api.ask("PATCH", f"/websites/{quorum['id']}", {"quorum": 2}).status == 200
+    for one in (site, quorum):
+        store_checks(api, one["id"], ["down"], "here")
+        store_checks(api, one["id"], ["up"], "there")
+    assert api.ask("GET", f"/websites/{site['id']}").json()["state"] == "down"
+    assert api.ask("GET", f"/websites/{quorum['id']}").json()["state"] == "up"
+    locations = api.ask("GET", f"/websites/{site['id']}").json()["locations"]
+    assert [(x["location"], x["state"], x["stale"]) for x in locations] == [
+        ("here", "down", False), ("there", "up", False)]
+    assert [s["id"] for s in api.ask("GET", "/websites?status=down").json()["items"]] == [site["id"]]
+    # A location that is silent for three intervals and a minute has no say.
+    api.query("UPDATE site_state SET last_slot = now() - interval '242 seconds'"
+              " WHERE location_id = (SELECT location_id FROM locations WHERE name = 'here') RETURNING 1")
+    read = api.ask("GET", f"/websites/{site['id']}").json()
+    assert read["state"] == "up" and read["locations"][0]["stale"] and read["locations"][0]["state"] == "unknown"
+
+
+def test_incidents_are_listed(api):
+    site = api.post(url="https://example.com/")
+    store_checks(api, site["id"], ["up"])
+    api.query("INSERT INTO incidents (website_id, opened_slot, closed_slot, location_id, checks, withdrawn, error_type)"
+              " SELECT %s, now() - h * interval '1 hour', CASE WHEN h > 1 THEN now() END, location_id, h, h = 3, 'status'"
+              " FROM locations, generate_series(1, 4) h RETURNING 1", site["id"])
+    listed = api.ask("GET", "/incidents").json()["items"]
+    assert [i["checks"] for i in listed] == [1, 2, 4]  # not the one that was withdrawn
+    assert listed[0]["open"] and "closed_at" not in listed[0] and listed[0]["name"] == "https://example.com/"
+    assert [i["checks"] for i in api.ask("GET", "/incidents?open=false").json()["items"]] == [2, 4]
+    assert api.ask("GET", "/incidents?website_id=999").json()["items"] == []
+    assert api.ask("GET", "/incidents?open=maybe").pointers() == ["open"]
+
+
+def test_the_same_post_again_makes_nothing_anew(api):
+    key = {"Idempotency-Key": "order-1"}
+    first = api.ask("POST", "/websites", {"url": "https://example.com/"}, headers=key)
+    again = api.ask("POST", "/websites", {"url": "https://example.com/"}, headers=key)
+    assert first.status == again.status == 201 and first.json() == again.json()
+    assert "Idempotency-Replayed" not in first.headers and again.headers["Idempotency-Replayed"] == "true"
+    other = api.ask("POST", "/websites", {"url": "https://other.example/"}, headers=key)
+    assert other.status == 422 and other.pointers() == ["Idempotency-Key"]
+    refused = api.ask("POST", "/websites", {"url": "https://example.com/"}, headers={"Idempotency-Key": "order-2"})
+    assert refused.status == 409  # a refusal keeps no key
+    assert [r["key"] for r in api.query("SELECT key FROM api_idempotency")] == ["order-1"]
+    assert api.ask("POST", "/websites", {"url": "https://x/"}, headers={"Idempotency-Key": "x" * 256}).status == 400
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: api.ask("POST", "/websites", {"url": "https://once.example/"},
+                                                     headers={"Idempotency-Key": "order-3"}), range(8)))
+    assert {a.status for a in answers} == {201} and len({a.json()["id"] for a in answers}) == 1
+
+
+def test_tokens_let_in_who_may(api):
+    assert api.ask("GET", "/websites", headers={"Authorization": None}).status == 401
+    for wrong in ("sw_1_", "sw_1_" + "A" * 43, "nonsense", "sw_x_" + "A" * 43, "sw_999_" + "A" * 43,
+                  api.write[:-1] + ("A" if api.write[-1] != "A" else "B")):
+        refused = api.ask("GET", "/websites", token=wrong)
+        assert refused.status == 401 and refused.headers["WWW-Authenticate"].startswith("Bearer")
+    assert api.ask("GET", "/websites", token=api.read).status == 200
+    assert api.ask("POST", "/websites", {"url": "https://a/"}, token=api.read).status == 403
+
+    hidden = api.post(url="https://example.com/", headers=["X-Shop: 7"], method="POST", body="b", username="u")
+    path = f"/websites/{hidden['id']}"
+    assert api.ask("GET", path).json()["headers"] == ["X-Shop: 7"]
+    assert not {"headers", "body", "username"} & set(api.ask("GET", path, token=api.read).json())
+
+    short = api.token("read", "--days", "1")
+    assert api.ask("GET", "/websites", token=short).status == 200
+    api.query("UPDATE api_tokens SET expires_at = now() WHERE expires_at IS NOT NULL RETURNING 1")
+    assert api.ask("GET", "/websites", token=short).status == 401
+    number = api.read.split("_")[1]
+    assert sitewatch.run("api", "token", "revoke", number, env=api.env).returncode == 0
+    assert api.ask("GET", "/websites", token=api.read).status == 401
+    assert sitewatch.run("api", "token", "revoke", number, env=api.env).returncode == 2
+    listed = sitewatch.run("api", "token", "list", env=api.env).stdout
+    assert re.search(rf"{number}\s+read\s+\S+\s+revoked", listed) and "ended" in listed
+    stored = api.query("SELECT encode(hash, 'escape') AS hash FROM api_tokens")
+    assert all(api.write.split("_")[2] not in row["hash"] for row in stored)
+
+
+def test_without_a_token_only_loopback_is_served(api_database):
+    api_database.query("DELETE FROM api_tokens RETURNING 1")
+    outside = sitewatch.run("api", "--listen", "0.0.0.0:0", env=api_database.env)
+    assert outside.returncode == 2 and "api token create" in outside.stderr
+    api_database.start()
+    assert api_database.program.has_line("api token create --owner NAME --scope write")
+    assert api_database.ask("GET", "/websites").status == 401
+    assert api_database.ask("GET", "/healthz").status == 200
+
+
+def test_limits_hold(api_database):
+    api = api_database.start("--api-body-kb", "1", "--api-rate", "50", "--api-timeout-seconds", "1")
+    large = api.ask("POST", "/websites", {"url": "https://a/", "body": "x" * 2000})
+    assert large.status == 413
+    chunked = api.ask("POST", "/websites", iter([b"x" * 500] * 5), headers={"Content-Type": "application/json"})
+    assert chunked.status == 413
+    statuses = [api.ask("GET", "/healthz") for _ in range(150)]
+    refused = [a for a in statuses if a.status == 429]
+    assert refused and int(refused[0].headers["Retry-After"]) >= 1
+    assert {a.status for a in statuses} == {200, 429}
+
+    slow = [http.client.HTTPConnection("127.0.0.1", api.port, timeout=30) for _ in range(50)]
+    for connection in slow:
+        connection.connect()
+        connection.sock.sendall(b"GET /websites HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+    process.wait_for(lambda: api.ask("GET", "/healthz").status == 200, "an answer beside slow clients", 10)
+    for connection in slow:
+        assert connection.sock.recv(1000)[:12] in (b"", b"HTTP/1.1 408")
+        connection.close()
+
+
+def test_answers_are_compressed_and_heads_have_no_body(api):
+    for i in range(20):
+        api.post(url=f"https://{i}.example/")
+    plain = api.ask("GET", "/websites")
+    packed = api.ask("GET", "/websites", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+    assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
+    assert "Content-Encoding" not in api.ask("GET", "/websites", headers={"Accept-Encoding": "gzip;q=0"}).headers
+    head = api.ask("HEAD", "/websites")
+    assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) == len(plain.body)
+
+
+def test_other_pages_may_ask_only_when_it_is_set(api_database):
+    ask = {"Origin": "https://page.example", "Access-Control-Request-Method": "PUT"}
+    api = api_database.start()
+    assert api.ask("OPTIONS", "/websites/1", headers=ask).status == 405
+    assert "Access-Control-Allow-Origin" not in api.ask("GET", "/websites", headers=ask).headers
+    api.program.terminate()
+    api.start("--api-cors-origin", "https://page.example")
+    preflight = api.ask("OPTIONS", "/websites/1", headers={**ask, "Authorization": None})
+    assert preflight.status == 204 and "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+    assert api.ask("GET", "/websites", headers=ask).headers["Access-Control-Allow-Origin"] == "https://page.example"
+
+
+def test_it_serves_over_tls(api_database, certs):
+    api = api_database.start("--api-cert-file", certs / "good.pem", "--api-key-file", certs / "good.key")
+    context = ssl.create_default_context(cafile=certs / "ca.pem")
+    assert api.ask("GET", "/websites", context=context).status == 200
+    half = sitewatch.run("api", "--api-cert-file", certs / "good.pem", env=api.env)
+    assert half.returncode == 2 and "api-key-file" in half.stderr
+
+
+def test_a_database_that_goes_away_is_said_and_comes_back(api, postgres):
+    assert api.ask("GET", "/readyz").body == b"ready\n"
+    postgres.crash()
+    try:
+        away = api.ask("GET", "/websites")
+        assert away.status == 503 and away.headers["Retry-After"] == "5"
+        assert api.ask("GET", "/readyz").status == 503 and api.ask("GET", "/healthz").status == 200
+    finally:
+        postgres.start()
+    process.wait_for(lambda: api.ask("GET", "/websites").status == 200, "the database to serve again", 20)
+    api.program.terminate()
+
+
+def test_the_description_has_the_routes_and_the_page_loads_from_here_alone(api):
+    described = api.ask("GET", "/openapi.json", headers={"Authorization": None}).json()
+    assert described["openapi"] == "3.1.0" and "get" in described["paths"]["/websites"]
+    website = described["components"]["schemas"]["Website"]["properties"]
+    site = api.post(url="https://example.com/", seconds=30, tags=["a"])
+    assert set(site) <= set(website)
+    page = api.ask("GET", "/docs", headers={"Authorization": None})
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    for name in re.findall(rb'(?:src|href)="(/[^"]+)"', page.body):
+        assert api.ask("GET", name.decode()).status == 200
+    metrics = sitewatch.parse_metrics(api.ask("GET", "/metrics").body.decode())
+    assert metrics['sitewatch_api_requests_total{class="2xx"}'] >= 4
+
+
+def test_wrong_settings_are_said(api_database):
+    for args, words in ((["--listen", "nowhere"], "listen"),
+                        (["--api-allow-options", "url"], "api-allow-options: url"),
+                        (["--api-cert-file", "/nowhere", "--api-key-file", "/nowhere"], "/nowhere"),
+                        (["token", "create"], "--owner"),
+                        (["token", "revoke", "x"], "want the id"),
+                        (["token"], "create, list or revoke"),
+                        (["fly"], "not a command")):
+        done = sitewatch.run("api", *args, env=api_database.env)
+        assert done.returncode == 2 and words in done.stderr, (args, done.stderr)
+    empty = sitewatch.run("api", "--listen", "127.0.0.1:0",
+                          env={"POSTGRES_DSN": api_database.postgres.dsn("postgres")})
+    assert empty.returncode == 1 and "consumer migrate" in empty.stderr
+    valid = sitewatch.run("api", "--check-config", env=api_database.env)
+    assert valid.returncode == 0 and valid.stdout == "settings are valid\n"
