@@ -183,6 +183,9 @@ bench-sink: all stand ## the consumer's half
 	$(PYTHON) -B bench/sink $(ARGS)
 	$(PYTHON) -B bench/report
 
+soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors and lag (SOAK_SECONDS=)
+	$(PYTHON) -B tests/soak
+
 # ---- lint: each lint-* is one check of its own ----
 
 SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] tests/*/*.[ch] \
@@ -274,7 +277,7 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        coverage show-coverage benches bench bench-probe bench-sink lint $(LINTS) install \
+        coverage show-coverage benches bench bench-probe bench-sink soak lint $(LINTS) install \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks clean help FORCE

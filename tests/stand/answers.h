@@ -29,6 +29,7 @@ struct connection {
     int64_t due_ms;
     int64_t drip_ms;
     enum after after;
+    const char *stream; /* what AFTER_STREAM repeats without end */
     bool head;
     bool close_asked;
 };
@@ -174,6 +175,41 @@ static void do_endless(struct request *r)
 {
     send_text(r->c, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n");
     r->c->after = AFTER_STREAM;
+    r->c->stream = "All work and no play makes this a very long and dull body.\n";
+}
+
+static void do_1xx_endless(struct request *r)
+{
+    r->c->after = AFTER_STREAM;
+    r->c->stream = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+}
+
+/* Bits of a deflate stream, which fills its bytes from the lowest bit on. */
+static void put_bits(unsigned char *bytes, size_t *at, const char *bits)
+{
+    for (; *bits != '\0'; bits++, (*at)++) {
+        bytes[*at / 8] |= (unsigned char)((*bits == '1') << *at % 8);
+    }
+}
+
+/* 64 KiB of gzip that are 10 MB when decoded: a block with fixed codes, a zero, and then matches
+ * that each repeat it 258 times. The check's limit ends it long before its end, which is cut. */
+static void do_gzip_bomb(struct request *r)
+{
+    static const unsigned char head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3};
+    static const char literal_zero[] = "00110000";
+    static const char match[] = "1100010100000"; /* length 258, distance 1 */
+    static unsigned char body[65536];
+    size_t at = sizeof(head) * 8;
+
+    memset(body, 0, sizeof(body));
+    memcpy(body, head, sizeof(head));
+    put_bits(body, &at, "010"); /* not the last block; fixed codes, their low bit first */
+    put_bits(body, &at, literal_zero);
+    while (at + sizeof(match) <= sizeof(body) * 8) {
+        put_bits(body, &at, match);
+    }
+    answer_bytes(r->c, 200, "Content-Encoding: gzip\r\n", body, sizeof(body));
 }
 
 static void do_bighead(struct request *r)
@@ -308,6 +344,7 @@ static const struct behaviour {
     {"/empty", do_empty},
     {"/garbage", do_garbage},
     {"/endless", do_endless},
+    {"/gzip-bomb", do_gzip_bomb},
     {"/bighead", do_bighead},
     {"/redirect/", do_redirect},
     {"/redirect-to", do_redirect_to},
@@ -317,6 +354,7 @@ static const struct behaviour {
     {"/badchunk", do_badchunk},
     {"/chunked", do_chunked},
     {"/1xx", do_1xx},
+    {"/1xx-endless", do_1xx_endless},
     {"/echo", do_echo},
     {"/toggle", do_toggle},
     {"/_counts", do_counts},

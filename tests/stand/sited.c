@@ -121,10 +121,10 @@ static bool flush(struct connection *c)
         if (c->after != AFTER_STREAM) {
             break;
         }
-        c->sent = 0;
-        c->out = mem_resize(c->out, STREAM_BYTES, 1);
-        memset(c->out, 'x', STREAM_BYTES);
-        c->out_len = STREAM_BYTES;
+        c->sent = c->out_len = 0;
+        for (size_t len = strlen(c->stream); c->out_len + len <= STREAM_BYTES;) {
+            send_bytes(c, c->stream, len);
+        }
     }
     c->sent = c->out_len = 0;
     c->drip_ms = 0;
