@@ -293,6 +293,14 @@ void pg_array_bool(struct pg_array *a, bool value)
     array_item(a, &wire, sizeof(wire));
 }
 
+void pg_array_int4(struct pg_array *a, int32_t value)
+{
+    uint32_t wire = htobe32((uint32_t)value);
+
+    assert(a->type == PG_INT4);
+    array_item(a, &wire, sizeof(wire));
+}
+
 void pg_array_int8(struct pg_array *a, int64_t value)
 {
     uint64_t wire = htobe64((uint64_t)value);

@@ -21,6 +21,7 @@
 #define PG_LOCK_DAYS "2"      /* of a transaction; taken in sql/0001_init.sql */
 #define PG_LOCK_NAMES "3"     /* of a transaction */
 #define PG_LOCK_RETENTION "4" /* of a session */
+#define PG_LOCK_ROLLUPS "5"   /* of a transaction; taken in sql/0003_rollups.sql */
 
 /*
  * Connect; `database` replaces the DSN's unless NULL. A dead server is noticed within a minute by
@@ -86,7 +87,7 @@ int64_t pg_affected(PGresult *result);
 int64_t pg_int(const PGresult *result, int row, int column);
 
 /* A one-dimensional array in its binary form. */
-enum pg_type { PG_BOOL = 16, PG_INT8 = 20, PG_TEXT = 25 };
+enum pg_type { PG_BOOL = 16, PG_INT8 = 20, PG_INT4 = 23, PG_TEXT = 25 };
 
 struct pg_array {
     enum pg_type type;
@@ -97,6 +98,7 @@ struct pg_array {
 void pg_array_init(struct pg_array *a, enum pg_type type);
 void pg_array_free(struct pg_array *a);
 void pg_array_bool(struct pg_array *a, bool value);
+void pg_array_int4(struct pg_array *a, int32_t value);
 void pg_array_int8(struct pg_array *a, int64_t value);
 void pg_array_text(struct pg_array *a, const char *text); /* NULL is NULL */
 

@@ -25,6 +25,7 @@ struct options {
     int64_t fetch_mb;
     int64_t retention_days, dead_letter_days, dead_letter_rows;
     int64_t incident_days, incident_rows;
+    int64_t rollup_retention_days, rollup_delay_seconds;
     int64_t max_auto_sites;
     int64_t drain_seconds;
     bool no_migrate;

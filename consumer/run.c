@@ -15,13 +15,11 @@
 #include "common/log.h"
 #include "common/pg.h"
 #include "consumer/backoff.h"
+#include "consumer/maintainer.h"
 #include "consumer/migrate.h"
 #include "consumer/pool.h"
 
 #define TICK_MS 1000
-#define DAYS_AHEAD 7
-#define MAINTENANCE_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
-#define MAINTENANCE_RETRY_NS (INT64_C(60) * NS_PER_SEC)
 #define START_BACKOFF_FIRST_MS 200
 #define START_BACKOFF_MAX_MS 5000
 
@@ -30,8 +28,7 @@ struct service {
     struct metrics *metrics;
     struct admin_health health;
     struct admin *admin;
-    struct store *maintenance; /* a connection of its own: workers are never held up */
-    int64_t maintenance_ns;
+    struct maintainer *maintainer;
     struct pool *pool;
     int signal_fd;
     bool draining;
@@ -49,6 +46,9 @@ static struct store_settings store_settings(const struct options *o)
         .dead_letter_rows = o->dead_letter_rows,
         .incident_days = o->incident_days,
         .incident_rows = o->incident_rows,
+        .rollup_days = o->rollup_retention_days < o->retention_days ? o->retention_days
+                                                                    : o->rollup_retention_days,
+        .rollup_delay_seconds = o->rollup_delay_seconds,
     };
 }
 
@@ -87,12 +87,17 @@ static bool took_signal(struct service *s)
 /* Wait for a descriptor or the time; poll() so that a signal ends any wait. */
 static void wait_ms(struct service *s, int ms)
 {
-    struct pollfd fds[2] = {
+    bool serving = s->pool != NULL && s->maintainer != NULL;
+    struct pollfd fds[3] = {
         {.fd = s->signal_fd, .events = POLLIN},
-        {.fd = s->pool != NULL ? pool_fd(s->pool) : -1, .events = POLLIN},
+        {.fd = serving ? pool_fd(s->pool) : -1, .events = POLLIN},
+        {.fd = serving ? maintainer_fd(s->maintainer) : -1, .events = POLLIN},
     };
 
-    if (poll(fds, 2, ms) < 0 && errno != EINTR) {
+    if (serving && maintainer_is_done(s->maintainer)) {
+        fds[2].fd = -1; /* it stays readable */
+    }
+    if (poll(fds, 3, ms) < 0 && errno != EINTR) {
         abort(); /* EFAULT or EINVAL: our own fault */
     }
 }
@@ -136,28 +141,12 @@ static int wait_for_database(struct service *s, struct err *err)
 
 /* --- Run --- */
 
-static void maintain(struct service *s, int64_t now_ns)
+/* Ask for the end; what still runs has until the deadline, and pool_free says what failed. */
+static void drain(struct service *s, int64_t now_ns)
 {
-    struct err why;
-    bool more = false;
-
-    if (now_ns < s->maintenance_ns) {
-        return;
-    }
-    if (store_connect(s->maintenance, &why) < 0 ||
-        store_days_ahead(s->maintenance, DAYS_AHEAD, &why) < 0) {
-        log_write(LOG_WARN, "partitions for the next days could not be made",
-                  LOG_S("reason", why.message));
-        s->maintenance_ns = now_ns + MAINTENANCE_RETRY_NS;
-        return;
-    }
-    if (store_retain(s->maintenance, &more, &why) < 0) {
-        log_write(LOG_WARN, "what is past its retention is kept for now",
-                  LOG_S("reason", why.message));
-        s->maintenance_ns = now_ns + MAINTENANCE_RETRY_NS;
-        return;
-    }
-    s->maintenance_ns = more ? now_ns : now_ns + MAINTENANCE_INTERVAL_NS; /* a signal may come in */
+    s->draining = true;
+    maintainer_stop(s->maintainer);
+    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
 }
 
 static void heed_signals(struct service *s, int64_t now_ns)
@@ -169,27 +158,21 @@ static void heed_signals(struct service *s, int64_t now_ns)
         s->quit = true;
         return;
     }
-    s->draining = true;
     log_write(LOG_INFO, "draining", LOG_I("seconds", s->options->drain_seconds));
-    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
+    drain(s, now_ns);
 }
 
 static void serve(struct service *s)
 {
-    while (!s->quit && !pool_is_done(s->pool)) {
-        int64_t now_ns = clock_mono_ns();
+    while (!s->quit && !(pool_is_done(s->pool) && maintainer_is_done(s->maintainer))) {
         int64_t oldest_turn_ns;
 
         atomic_store(&s->health.ready, pool_is_ready(s->pool, &oldest_turn_ns) && !s->draining);
         atomic_store(&s->health.beat_ns, oldest_turn_ns);
-        if (!s->draining) {
-            maintain(s, now_ns);
-        }
         wait_ms(s, TICK_MS);
         heed_signals(s, clock_mono_ns());
         if (!s->draining && pool_failure(s->pool)) {
-            s->draining = true; /* pool_free says why */
-            pool_drain(s->pool, clock_mono_ns() + s->options->drain_seconds * NS_PER_SEC);
+            drain(s, clock_mono_ns());
         }
     }
 }
@@ -211,7 +194,10 @@ static int start_and_serve(struct service *s, struct err *err)
             return rc < 0 ? -1 : 0;
         }
     }
-    s->maintenance = store_new(&store, s->metrics);
+    s->maintainer = maintainer_new(&store, s->metrics, err);
+    if (s->maintainer == NULL) {
+        return -1;
+    }
     s->pool = pool_new(&workers, (int)s->options->workers, s->metrics, err);
     if (s->pool == NULL) {
         return -1;
@@ -236,7 +222,7 @@ int run(const struct options *options, struct err *err)
         rc = -1;
     }
     admin_free(s.admin);
-    store_free(s.maintenance);
+    maintainer_free(s.maintainer);
     metrics_free(s.metrics);
     if (s.signal_fd >= 0) {
         close(s.signal_fd);

@@ -36,6 +36,7 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
     s->incidents_deleted =
         metrics_counter(m, "sitewatch_incidents_deleted",
                         "Rows of incidents deleted by their age or number.", NULL);
+    store_rollups_metrics(s, m);
     copyrows_init(&s->copy);
     return s;
 }

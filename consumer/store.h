@@ -21,7 +21,8 @@
 #define STORE_DAYS_AHEAD 7       /* partitions made before they are needed */
 #define STORE_LOCATIONS_MAX 1000 /* rows of locations made from events */
 #define STORE_NAMES_CACHED_MAX 1000000
-#define STORE_LOCK_SECONDS "30"        /* waited for a lock; then ERR_RETRY */
+#define STORE_ROLLUP_KEYS 500   /* rollups of hours, and of days, put together in a transaction */
+#define STORE_LOCK_SECONDS "30" /* waited for a lock; then ERR_RETRY */
 #define STORE_RETENTION_LOCK_MS "2000" /* waited for readers of a day that is to go */
 #define STORE_IDLE_SECONDS                                                                         \
     "120" /* what `deliver` may take; then the server ends the transaction                         \
@@ -36,12 +37,14 @@ struct store_settings {
     int64_t retention_days; /* an older row makes no partition any more; 0: any may */
     int64_t dead_letter_days, dead_letter_rows; /* of dead_letters; 0: no limit */
     int64_t incident_days, incident_rows;       /* of incidents; 0: no limit */
+    int64_t rollup_days;          /* of rollups, not below retention_days; 0: no limit */
+    int64_t rollup_delay_seconds; /* from an hour's end, or a late check, to its rollup */
 };
 
 /* Does not connect yet. Registers sitewatch_rows_total, sitewatch_duplicates_total,
  * sitewatch_commit_seconds, sitewatch_batch_rows, sitewatch_partitions_dropped_total,
- * sitewatch_dead_letters_deleted_total, sitewatch_incidents_deleted_total (shared by all stores of
- * the process). */
+ * sitewatch_dead_letters_deleted_total, sitewatch_incidents_deleted_total, sitewatch_rollup*
+ * (shared by all stores of the process). */
 struct store *store_new(const struct store_settings *settings, struct metrics *m);
 void store_free(struct store *s);
 
@@ -98,11 +101,17 @@ int store_days_ahead(struct store *s, int days, struct err *err) MUST_CHECK;
 
 /*
  * Drop the oldest day of checks that is past the retention, and delete a portion of the dead
- * letters and incidents that are past theirs; an incident that is open stays. To be called every
- * hour, and again at once while *more says that there is more. Nothing happens, and *more is false,
- * while another consumer does it. Inserts never wait; ERR_RETRY, after STORE_RETENTION_LOCK_MS,
- * when somebody still reads the day.
+ * letters, incidents and rollups that are past theirs; an incident that is open stays. To be called
+ * every hour, and again at once while *more says that there is more. Nothing happens, and *more is
+ * false, while another consumer does it. Inserts never wait; ERR_RETRY, after
+ * STORE_RETENTION_LOCK_MS, when somebody still reads the day.
  */
 int store_retain(struct store *s, bool *more, struct err *err) MUST_CHECK;
+
+/*
+ * Put stale rollups together, STORE_ROLLUP_KEYS at the most, in one transaction. *more as in
+ * store_retain. To be called every second. Nothing happens while another consumer does it.
+ */
+int store_rollup(struct store *s, bool *more, struct err *err) MUST_CHECK;
 
 #endif

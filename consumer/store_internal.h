@@ -9,6 +9,8 @@
  * store_names.c  ids of sites and locations
  * store_days.c   partitions of checks
  * store_state.c  state and incidents (store_late.c: of checks that come late)
+ * store_marks.c  hours whose rollups are stale, marked
+ * store_rollups.c  rollups put together
  * store_retention.c  what is dropped and deleted by age
  */
 #ifndef CONSUMER_STORE_INTERNAL_H
@@ -60,7 +62,10 @@ struct store {
     struct pg_fault fault; /* why the last step failed */
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
-    struct metric *partitions_dropped, *letters_deleted, *incidents_deleted;
+    struct metric *partitions_dropped, *letters_deleted, *incidents_deleted, *rollups_deleted;
+    struct metric *rollups_put[2], *rollups_backlog[2], *rollups_marks; /* [0]: hours, [1]: days */
+    struct metric *rollups_seconds;
+    int64_t rollups_backlog_ns; /* when to count it again */
 
     struct copyrows copy;
     struct name_id *sites, *locations; /* by name */
@@ -144,11 +149,15 @@ void store_days_forget(struct store *s);
 int32_t store_days_first(const struct store *s);
 
 /* store_state.c. Every final row's site and location has a row of site_state afterwards; then, in
- * the batch's transaction, what the rows make of it. all_late: some may have been stored before. */
+ * the batch's transaction, what the rows make of it, and the marks of their hours. all_late: some
+ * may have been stored before. */
 int store_state_resolve(struct store *s, const struct batch *batch, struct err *err) MUST_CHECK;
 int store_state_write(struct store *s, const struct batch *batch, bool all_late,
                       struct err *err) MUST_CHECK;
 void store_state_forget(struct store *s);
+
+/* store_rollups.c. */
+void store_rollups_metrics(struct store *s, struct metrics *m);
 
 void store_refuse(struct store_refusals *list, size_t row, const char *reason, const char *detail);
 void store_refusals_free(struct store_refusals *list);

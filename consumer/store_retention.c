@@ -140,6 +140,13 @@ static const char incidents_by_count_sql[] =
     "   (SELECT incident_id FROM incidents ORDER BY incident_id DESC OFFSET $1 LIMIT 1)"
     "  ORDER BY incident_id LIMIT " PORTION_ROWS ")";
 
+#define ROLLUPS_BY_AGE(table)                                                                      \
+    "DELETE FROM " table " WHERE ctid = ANY (ARRAY("                                               \
+    " SELECT ctid FROM " table " WHERE begins < now() - make_interval(days => $1::integer)"        \
+    " ORDER BY begins LIMIT " PORTION_ROWS "))"
+static const char hours_by_age_sql[] = ROLLUPS_BY_AGE("rollups_1h");
+static const char days_by_age_sql[] = ROLLUPS_BY_AGE("rollups_1d");
+
 /* One portion; *more when it was a whole one. */
 static int delete_rows(struct store *s, const char *sql, int64_t limit, struct metric *deleted,
                        bool *more, struct err *err)
@@ -171,6 +178,8 @@ static int delete_all(struct store *s, bool *more, struct err *err)
         {letters_by_count_sql, limits->dead_letter_rows, s->letters_deleted},
         {incidents_by_age_sql, limits->incident_days, s->incidents_deleted},
         {incidents_by_count_sql, limits->incident_rows, s->incidents_deleted},
+        {hours_by_age_sql, limits->rollup_days, s->rollups_deleted},
+        {days_by_age_sql, limits->rollup_days, s->rollups_deleted},
     };
 
     for (size_t i = 0; i < sizeof(portions) / sizeof(portions[0]); i++) {

@@ -424,7 +424,12 @@ int store_state_write(struct store *s, const struct batch *batch, bool all_late,
 
     collect(&work, batch);
 
-    int rc = work.keys_count == 0 ? 0 : write_work(s, &work, all_late, err);
+    int rc = 0;
+
+    if (work.keys_count > 0 &&
+        (write_work(s, &work, all_late, err) < 0 || store_marks_write(s, &work, err) < 0)) {
+        rc = -1;
+    }
 
     work_free(&work);
     return rc < 0 ? store_outage(err) : 0;

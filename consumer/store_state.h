@@ -1,6 +1,6 @@
 /*
- * store_state - what store_state.c (checks in order) and store_late.c (checks that are late) share,
- * and nobody else includes.
+ * store_state - what store_state.c (checks in order), store_late.c (checks that are late) and
+ * store_marks.c (hours that they touch) share, and nobody else includes.
  */
 #ifndef CONSUMER_STORE_STATE_H
 #define CONSUMER_STORE_STATE_H
@@ -51,6 +51,9 @@ struct state_work {
     struct fold_check *late; /* read back; their texts live in rows */
     PGresult *rows;
 };
+
+/* store_marks.c. The hours of all its checks are marked: their rollups are stale. */
+int store_marks_write(struct store *s, const struct state_work *work, struct err *err) MUST_CHECK;
 
 /* The keys that are late get the state and the incidents that the rows in the table say. */
 int store_late_fold(struct store *s, struct state_work *work, struct err *err) MUST_CHECK;

@@ -165,6 +165,7 @@ static inline struct store *fixture_store(struct fixture *f, const char *dsn, in
         .dead_letter_rows = 1000,
         .incident_days = 7,
         .incident_rows = 1000,
+        .rollup_days = 40,
     };
 
     return store_new(&settings, f->metrics);

@@ -304,6 +304,34 @@ static void test_incidents_go_by_age_and_number_once_they_are_over(void **state)
     assert_int_equal(fixture_count(f, "sitewatch_incidents_deleted"), 9 + 6 + 9999);
 }
 
+static void test_rollups_go_by_age_in_portions(void **state)
+{
+    struct fixture *f = *state;
+    static const char fill_sql[] =
+        "INSERT INTO %s SELECT i, now() - interval '%s', 0, NULL, NULL, 1, 0, 1, 0, 0, 0, 0, 0,"
+        " '{}', '{}' FROM generate_series(1, %d) i";
+    static const struct {
+        const char *table, *age;
+        int count;
+    } fills[] = {
+        {"rollups_1h", "40 days 1 second", 12000}, /* 40 days may stay */
+        {"rollups_1h", "39 days 23 hours", 3},
+        {"rollups_1d", "40 days 1 second", 20},
+        {"rollups_1d", "39 days 23 hours", 4},
+    };
+    char sql[512];
+
+    for (size_t i = 0; i < ROWS(fills); i++) {
+        snprintf(sql, sizeof(sql), fill_sql, fills[i].table, fills[i].age, fills[i].count);
+        fixture_exec(f->conn, sql);
+    }
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn,
+                   "SELECT (SELECT count(*) FROM rollups_1h), (SELECT count(*) FROM rollups_1d)",
+                   "3|4");
+    assert_int_equal(fixture_count(f, "sitewatch_rollups_deleted"), 12020);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, fixture_teardown)
@@ -318,6 +346,7 @@ int main(void)
         TEST(test_dead_letters_go_by_age_in_portions),
         TEST(test_dead_letters_go_by_number_oldest_first),
         TEST(test_incidents_go_by_age_and_number_once_they_are_over),
+        TEST(test_rollups_go_by_age_in_portions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

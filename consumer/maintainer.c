@@ -1,0 +1,192 @@
+#include "consumer/maintainer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "consumer/backoff.h"
+
+#define RETENTION_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
+#define RETENTION_RETRY_NS (INT64_C(60) * NS_PER_SEC)
+#define ROLLUPS_INTERVAL_NS NS_PER_SEC
+#define ROLLUPS_BACKOFF_FIRST_MS 1000
+#define ROLLUPS_BACKOFF_MAX_MS 60000
+
+struct maintainer {
+    struct store *store;
+    pthread_t thread;
+    int fd; /* eventfd */
+    pthread_mutex_t mutex;
+    pthread_cond_t stop_asked;
+    bool stop;
+    atomic_bool done;
+
+    int64_t retention_ns, rollups_ns; /* when each is due */
+    struct backoff backoff;
+    bool rollups_wait; /* they failed last time */
+};
+
+/* --- Days and retention --- */
+
+static int64_t retry_retention(const char *what, const struct err *why)
+{
+    log_write(LOG_WARN, what, LOG_S("reason", why->message));
+    return RETENTION_RETRY_NS;
+}
+
+/* How long to wait before the next time. */
+static int64_t keep_days(struct maintainer *m)
+{
+    struct err why;
+    bool more = false;
+
+    if (store_connect(m->store, &why) < 0 ||
+        store_days_ahead(m->store, STORE_DAYS_AHEAD, &why) < 0) {
+        return retry_retention("partitions for the next days could not be made", &why);
+    }
+    if (store_retain(m->store, &more, &why) < 0) {
+        return retry_retention("what is past its retention is kept for now", &why);
+    }
+    return more ? 0 : RETENTION_INTERVAL_NS;
+}
+
+/* --- Rollups --- */
+
+/* While there is more, half of the time is left to others. */
+static int64_t keep_rollups(struct maintainer *m)
+{
+    int64_t begun_ns = clock_mono_ns();
+    struct err why;
+    bool more = false;
+
+    if (store_connect(m->store, &why) < 0 || store_rollup(m->store, &more, &why) < 0) {
+        if (!m->rollups_wait) {
+            log_write(LOG_WARN, "rollups wait", LOG_S("reason", why.message));
+        }
+        m->rollups_wait = true;
+        return backoff_next_ms(&m->backoff) * NS_PER_MS;
+    }
+    if (m->rollups_wait) {
+        log_write(LOG_INFO, "rollups go on");
+    }
+    m->rollups_wait = false;
+    backoff_reset(&m->backoff);
+    return more ? clock_mono_ns() - begun_ns : ROLLUPS_INTERVAL_NS;
+}
+
+/* --- The thread --- */
+
+/* True when it is to end. */
+static bool wait_until(struct maintainer *m, int64_t ns)
+{
+    struct timespec at = {.tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC};
+    bool stop;
+
+    pthread_mutex_lock(&m->mutex);
+    while (!m->stop && clock_mono_ns() < ns) {
+        pthread_cond_timedwait(&m->stop_asked, &m->mutex, &at);
+    }
+    stop = m->stop;
+    pthread_mutex_unlock(&m->mutex);
+    return stop;
+}
+
+static void *run_maintainer(void *arg)
+{
+    static const uint64_t one = 1;
+    struct maintainer *m = arg;
+
+    while (!wait_until(m, m->retention_ns < m->rollups_ns ? m->retention_ns : m->rollups_ns)) {
+        if (clock_mono_ns() >= m->retention_ns) {
+            int64_t wait_ns = keep_days(m);
+
+            m->retention_ns = clock_mono_ns() + wait_ns;
+        }
+        if (clock_mono_ns() >= m->rollups_ns) {
+            int64_t wait_ns = keep_rollups(m);
+
+            m->rollups_ns = clock_mono_ns() + wait_ns;
+        }
+    }
+    atomic_store(&m->done, true);
+    if (write(m->fd, &one, sizeof(one)) < 0) {
+        abort(); /* an eventfd takes a one unless its counter is at 2^64 - 2 */
+    }
+    return NULL;
+}
+
+static void release(struct maintainer *m)
+{
+    if (m->fd >= 0) {
+        close(m->fd);
+    }
+    pthread_cond_destroy(&m->stop_asked);
+    pthread_mutex_destroy(&m->mutex);
+    store_free(m->store);
+    free(m);
+}
+
+struct maintainer *maintainer_new(const struct store_settings *settings, struct metrics *metrics,
+                                  struct err *err)
+{
+    struct maintainer *m = mem_alloc(1, sizeof(*m));
+    pthread_condattr_t monotonic;
+    int code;
+
+    m->store = store_new(settings, metrics);
+    backoff_init(&m->backoff, ROLLUPS_BACKOFF_FIRST_MS, ROLLUPS_BACKOFF_MAX_MS, (uint64_t)getpid());
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->stop_asked, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&m->mutex, NULL);
+    m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (m->fd < 0) {
+        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
+        release(m);
+        return NULL;
+    }
+    code = pthread_create(&m->thread, NULL, run_maintainer, m);
+    if (code != 0) {
+        err_set(err, ERR_FATAL, "thread of the maintainer: %s", strerror(code));
+        release(m);
+        return NULL;
+    }
+    return m;
+}
+
+void maintainer_stop(struct maintainer *m)
+{
+    pthread_mutex_lock(&m->mutex);
+    m->stop = true;
+    pthread_cond_signal(&m->stop_asked);
+    pthread_mutex_unlock(&m->mutex);
+}
+
+bool maintainer_is_done(const struct maintainer *m)
+{
+    return atomic_load(&m->done);
+}
+
+int maintainer_fd(const struct maintainer *m)
+{
+    return m->fd;
+}
+
+void maintainer_free(struct maintainer *m)
+{
+    if (m == NULL) {
+        return;
+    }
+    maintainer_stop(m);
+    pthread_join(m->thread, NULL);
+    release(m);
+}
