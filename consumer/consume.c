@@ -5,16 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 
 #define CHANGES_MAX 16
 #define WATERMARK_TIMEOUT_MS 5000
+#define FETCH_BACKOFF_MS "10" /* of librdkafka 2.2, when its queue is full */
+#define FETCH_BACKOFF_VERSION 0x020200ff
+#define WAKE_INTERVAL_NS (50 * NS_PER_MS)
+#define WAKE_TIMEOUT_MS 200
 
 struct consume {
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
     bool closing;
+    bool sleeps;       /* this librdkafka does, when its queue is full */
+    int64_t wake_ns;   /* when it may be woken next */
+    size_t left;       /* messages in the queue after the latest poll */
+    bool nothing_came; /* into it since the poll before */
     /* what the rebalance callback noted */
     struct consume_change changes[CHANGES_MAX];
     size_t changes_first, changes_count;
@@ -131,8 +140,28 @@ size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max
     assert(c->changes_count == 0);
 
     ssize_t count = rd_kafka_consume_batch_queue(c->queue, timeout_ms, messages, max);
+    size_t taken = count < 0 ? 0 : (size_t)count;
 
-    return count < 0 ? 0 : (size_t)count;
+    if (c->sleeps) {
+        size_t left = rd_kafka_queue_length(c->queue);
+
+        c->nothing_came = left + taken <= c->left;
+        c->left = left;
+    }
+    return taken;
+}
+
+void consume_wake(struct consume *c, const char *topic, int32_t partition, int64_t lag)
+{
+    int64_t now_ns = clock_mono_ns();
+    int64_t low;
+    int64_t high;
+
+    if (!c->sleeps || !c->nothing_came || lag <= (int64_t)c->left || now_ns < c->wake_ns) {
+        return;
+    }
+    c->wake_ns = now_ns + WAKE_INTERVAL_NS;
+    rd_kafka_query_watermark_offsets(c->consumer, topic, partition, &low, &high, WAKE_TIMEOUT_MS);
 }
 
 int consume_watermarks(struct consume *c, const char *topic, int32_t partition, int64_t *low,
@@ -227,13 +256,17 @@ static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, str
                            err) < 0) {
         return -1;
     }
-    /* librdkafka before 2.2 waits a full second when its queue is full: hold more than a second
-     * of the peak rate. New topics and partitions are seen within 10 s. */
+    if (rd_kafka_version() >= FETCH_BACKOFF_VERSION &&
+        kafka_conf_default(conf, s->kafka, "fetch.queue.backoff.ms", FETCH_BACKOFF_MS, err) < 0) {
+        return -1;
+    }
+    /* New topics and partitions are seen within 10 s. */
     if (kafka_conf_default(conf, s->kafka, "queued.min.messages", "1000000", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "queued.max.messages.kbytes", fetch_kb, err) < 0 ||
         kafka_conf_default(conf, s->kafka, "session.timeout.ms", "10000", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) <
             0 ||
+        kafka_conf_default(conf, s->kafka, "fetch.wait.max.ms", "100", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "allow.auto.create.topics", "true", err) < 0) {
         return -1;
     }
@@ -287,6 +320,7 @@ struct consume *consume_new(const struct consume_settings *s, struct err *err)
     if (conf == NULL) {
         goto fail;
     }
+    c->sleeps = rd_kafka_version() < FETCH_BACKOFF_VERSION;
     rd_kafka_conf_set_opaque(conf, c);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     c->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));

@@ -54,6 +54,15 @@ void consume_free(struct consume *c);
  */
 size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max, int timeout_ms);
 
+/*
+ * librdkafka before 2.2 stops fetching when its queue is full, and looks again a second later, or
+ * when something is to be sent to the broker. The queue would have to hold more than a second's
+ * messages, 200 MB and more. So something is sent when nothing came since the last poll although
+ * the log has more: `lag`, messages of all partitions that were not taken yet, is more than the
+ * queue has. To be called after each poll, with the partition that has most of them.
+ */
+void consume_wake(struct consume *c, const char *topic, int32_t partition, int64_t lag);
+
 /* The next change noted by consume_poll, false when there is none. Handle all of them before the
  * next consume_poll. */
 bool consume_next_change(struct consume *c, struct consume_change *change);

@@ -22,6 +22,7 @@ struct options {
     char *topic_success, *topic_failure, *topic_dead_letter;
     int64_t workers;
     int64_t batch_rows, batch_mb, batch_ms;
+    int64_t answer_seconds;
     int64_t fetch_mb;
     int64_t retention_days, dead_letter_days, dead_letter_rows;
     int64_t incident_days, incident_rows;

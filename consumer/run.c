@@ -67,6 +67,7 @@ static struct worker_settings worker_settings(const struct options *o)
         .batch_rows = o->batch_rows,
         .batch_bytes = o->batch_mb * 1024 * 1024,
         .batch_ms = o->batch_ms,
+        .answer_ms = o->answer_seconds * MS_PER_SEC,
     };
 }
 

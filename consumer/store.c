@@ -1,8 +1,11 @@
 #include "consumer/store.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -38,6 +41,8 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
                         "Rows of incidents deleted by their age or number.", NULL);
     store_rollups_metrics(s, m);
     copyrows_init(&s->copy);
+    pthread_mutex_init(&s->line_mutex, NULL);
+    s->line = -1;
     return s;
 }
 
@@ -46,7 +51,8 @@ void store_free(struct store *s)
     if (s == NULL) {
         return;
     }
-    PQfinish(s->conn);
+    store_disconnect(s);
+    pthread_mutex_destroy(&s->line_mutex);
     store_commit_forget(s);
     store_names_forget(s);
     store_days_forget(s);
@@ -56,6 +62,32 @@ void store_free(struct store *s)
     free((char *)(uintptr_t)s->settings.dsn);
     free((char *)(uintptr_t)s->settings.consumer_group);
     free(s);
+}
+
+static void set_line(struct store *s, int fd)
+{
+    pthread_mutex_lock(&s->line_mutex);
+    if (s->line >= 0) {
+        close(s->line);
+    }
+    s->line = fd;
+    pthread_mutex_unlock(&s->line_mutex);
+}
+
+void store_cut(struct store *s)
+{
+    pthread_mutex_lock(&s->line_mutex);
+    if (s->line >= 0) {
+        shutdown(s->line, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&s->line_mutex);
+}
+
+void store_disconnect(struct store *s)
+{
+    set_line(s, -1);
+    PQfinish(s->conn);
+    s->conn = NULL;
 }
 
 bool store_is_connected(const struct store *s)
@@ -82,7 +114,7 @@ int store_connect(struct store *s, struct err *err)
     store_names_forget(s);
     store_days_forget(s);
     store_state_forget(s);
-    PQfinish(s->conn);
+    store_disconnect(s);
     s->conn = pg_connect(s->settings.dsn, NULL, err);
     if (s->conn == NULL) {
         if (err->kind == ERR_INVALID) {
@@ -90,9 +122,9 @@ int store_connect(struct store *s, struct err *err)
         }
         return -1;
     }
+    set_line(s, fcntl(PQsocket(s->conn), F_DUPFD_CLOEXEC, 0));
     if (pg_run(s->conn, session_sql, err) < 0 || store_fence_prepare(s, err) < 0) {
-        PQfinish(s->conn);
-        s->conn = NULL;
+        store_disconnect(s);
         return store_outage(err);
     }
     return 0;

@@ -2,10 +2,10 @@
  * store - a connection to Postgres that claims partitions and writes batches, each whole or not
  * at all, together with the offsets that say so (docs/delivery.md).
  *
- * It knows SQL and nothing of Kafka. With migrate and seed it is the consumer's owner of
- * libpq-fe.h. Errors: ERR_RETRY is an outage of whatever kind (the caller backs off and calls
- * store_connect again), ERR_FATAL a refusal that more of the same cannot mend (over 10 % of a
- * batch refused).
+ * It knows SQL and nothing of Kafka. One thread at a time uses it. With migrate and seed it is the
+ * consumer's owner of libpq-fe.h. Errors: ERR_RETRY is an outage of whatever kind (the caller backs
+ * off and calls store_connect again), ERR_FATAL a refusal that more of the same cannot mend (over
+ * 10 % of a batch refused).
  */
 #ifndef CONSUMER_STORE_H
 #define CONSUMER_STORE_H
@@ -51,6 +51,11 @@ void store_free(struct store *s);
 /* (Re)connect unless the connection is good. ERR_RETRY; ERR_FATAL when the DSN does not parse. */
 int store_connect(struct store *s, struct err *err) MUST_CHECK;
 bool store_is_connected(const struct store *s);
+
+/* The one call that another thread may make: whatever call is waiting for the server fails soon,
+ * as when the connection is lost. A server that is stopped, or behind a network that swallows
+ * packets, would let it wait for ever. */
+void store_cut(struct store *s);
 
 struct store_claim {
     const char *topic;

@@ -29,12 +29,6 @@ int store_fence_prepare(struct store *s, struct err *err)
     return rc;
 }
 
-static void disconnect(struct store *s)
-{
-    PQfinish(s->conn);
-    s->conn = NULL;
-}
-
 void store_rollback(struct store *s)
 {
     if (s->conn == NULL || PQtransactionStatus(s->conn) == PQTRANS_IDLE) {
@@ -43,7 +37,7 @@ void store_rollback(struct store *s)
     PGresult *result = PQexec(s->conn, "ROLLBACK");
 
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        disconnect(s); /* the server rolls back what a lost connection left */
+        store_disconnect(s); /* the server rolls back what a lost connection left */
     }
     PQclear(result);
 }
@@ -144,11 +138,11 @@ int store_fence_begin(struct store *s, const struct batch *batch, bool *fenced, 
     *lost_count = 0;
     if (!send_fence(s, batch, order, count)) {
         err_set(err, ERR_RETRY, "fence: %s", PQerrorMessage(s->conn));
-        disconnect(s);
+        store_disconnect(s);
     } else {
         rc = read_fence(s, order, count, lost, lost_count, err);
         if (PQexitPipelineMode(s->conn) != 1) {
-            disconnect(s);
+            store_disconnect(s);
         }
     }
     free(order);

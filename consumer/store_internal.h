@@ -16,6 +16,7 @@
 #ifndef CONSUMER_STORE_INTERNAL_H
 #define CONSUMER_STORE_INTERNAL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +60,8 @@ struct site_id;
 struct store {
     struct store_settings settings; /* its strings are ours */
     PGconn *conn;
+    pthread_mutex_t line_mutex;
+    int line; /* the connection's socket, duplicated so that store_cut cannot hit another; or -1 */
     struct pg_fault fault; /* why the last step failed */
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
@@ -104,6 +107,9 @@ static inline int store_outage(struct err *err)
     err->kind = ERR_RETRY;
     return -1;
 }
+
+/* store.c. Close the connection. */
+void store_disconnect(struct store *s);
 
 /* 22xxx, and 23xxx but a key that is there already and a row without a partition. */
 bool store_is_row_fault(const struct pg_fault *fault);

@@ -13,173 +13,8 @@
 #define POLL_MS_MAX 50
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
-#define LAG_INTERVAL_NS (1 * NS_PER_SEC)
+#define MEMBER_INTERVAL_NS (1 * NS_PER_SEC)
 #define REPEAT_INTERVAL_NS (10 * NS_PER_SEC)
-
-/* Every reason a dead letter can have. "refused" stands for all of "sqlstate_...". */
-static const char *const letter_reasons[] = {
-    "too_large",   "text",         "json",         "schema",           "field",
-    "slot_future", "slot_expired", "unknown_site", "unknown_location", "refused",
-};
-#define LETTER_REASONS (sizeof(letter_reasons) / sizeof(letter_reasons[0]))
-
-/* --- Outages --- */
-
-void worker_begin_outage(struct worker *w, const struct err *why)
-{
-    int64_t now_ns = clock_mono_ns();
-    int64_t wait_ms = backoff_next_ms(&w->backoff);
-    uint64_t held_back = 0;
-
-    w->retry_ns = now_ns + wait_ms * NS_PER_MS;
-    w->failures++;
-    consume_pause(w->consume); /* also what was started since the last pause */
-    if (!w->away) {
-        w->away = true;
-        w->away_ns = now_ns;
-        metric_add(w->metrics.outages, 1);
-        log_write(LOG_ERROR, "cannot store, partitions are paused", LOG_S("reason", why->message),
-                  LOG_I("retry_ms", wait_ms), LOG_I("worker", w->number));
-        w->errors_limit.next_ns = now_ns + w->errors_limit.interval_ns;
-    } else if (log_limit_allows(&w->errors_limit, now_ns, &held_back)) {
-        log_write(LOG_ERROR, "still cannot store", LOG_S("reason", why->message),
-                  LOG_I("seconds", (now_ns - w->away_ns) / NS_PER_SEC), LOG_I("retry_ms", wait_ms),
-                  LOG_I("worker", w->number));
-    }
-}
-
-static void end_outage(struct worker *w)
-{
-    w->away = false;
-    w->retry_ns = 0;
-    backoff_reset(&w->backoff);
-    consume_resume(w->consume);
-    log_write(LOG_INFO, "storing again, partitions go on",
-              LOG_I("after_ms", (clock_mono_ns() - w->away_ns) / NS_PER_MS),
-              LOG_I("worker", w->number));
-}
-
-/* --- Storing --- */
-
-static int deliver_letters(void *context, struct batch *batch, struct err *err)
-{
-    struct worker *w = context;
-
-    return deadletter_send(w->deadletter, batch, err);
-}
-
-/* Our claim of these partitions is not the latest any more: their part of the batch is for the
- * one who has it. Those the group still counts as ours are claimed and read anew. */
-static void drop_fenced(struct worker *w, const uint32_t *lost, size_t lost_count)
-{
-    for (size_t i = 0; i < lost_count; i++) {
-        struct batch_partition p = w->storing->partitions[lost[i]];
-
-        log_write(LOG_WARN, "claim lost, reading the partition anew", LOG_S("topic", p.topic),
-                  LOG_I("partition", p.partition), LOG_I("epoch", p.epoch),
-                  LOG_I("stored", p.stored), LOG_I("worker", w->number));
-        metric_add(w->metrics.fences_lost, 1);
-        worker_reclaim(w, p.topic, p.partition);
-    }
-}
-
-static void count_letter(struct worker *w, const struct batch_letter *letter)
-{
-    const struct batch_partition *p = &w->storing->partitions[letter->partition];
-    size_t reason = 0;
-    uint64_t held_back = 0;
-
-    while (reason < LETTER_REASONS - 1 && strcmp(letter_reasons[reason], letter->reason) != 0) {
-        reason++;
-    }
-    metric_add(w->metrics.letters[reason], 1);
-    if (log_limit_allows(&w->letters_limit, clock_mono_ns(), &held_back)) {
-        log_write(LOG_WARN, "dead letter", LOG_S("reason", letter->reason),
-                  LOG_S("topic", p->topic), LOG_I("partition", p->partition),
-                  LOG_I("offset", letter->offset), LOG_S("detail", letter->detail),
-                  LOG_I("not_logged_before", held_back));
-    }
-}
-
-static void after_commit(struct worker *w)
-{
-    struct batch *b = w->storing;
-    rd_kafka_topic_partition_list_t *offsets =
-        rd_kafka_topic_partition_list_new((int)b->partitions_count);
-
-    for (size_t i = 0; i < b->partitions_count; i++) {
-        const struct batch_partition *p = &b->partitions[i];
-
-        if (!p->dropped) {
-            rd_kafka_topic_partition_list_add(offsets, p->topic, p->partition)->offset = p->next;
-        }
-    }
-    if (offsets->cnt > 0) {
-        consume_report_offsets(w->consume, offsets);
-    }
-    rd_kafka_topic_partition_list_destroy(offsets);
-    for (size_t i = 0; i < b->letters_count; i++) {
-        if (!b->partitions[b->letters[i].partition].dropped) {
-            count_letter(w, &b->letters[i]);
-        }
-    }
-    batch_clear(b);
-}
-
-/* Store the batch that waits. 0 also when it still waits because of an outage. */
-static int store_waiting(struct worker *w, struct err *err)
-{
-    struct err why;
-
-    while (!batch_is_empty(w->storing)) {
-        enum store_outcome outcome = STORE_DONE;
-        size_t lost_count = 0;
-        uint32_t *lost = mem_alloc(w->storing->partitions_count, sizeof(lost[0]));
-        int rc = store_connect(w->store, &why);
-
-        if (rc == 0) {
-            rc = store_write(w->store, w->storing, deliver_letters, w, &outcome, lost, &lost_count,
-                             &why);
-        }
-        if (rc == 0 && outcome == STORE_FENCED) {
-            drop_fenced(w, lost, lost_count);
-        }
-        free(lost);
-        if (rc < 0 && why.kind == ERR_FATAL) {
-            *err = why;
-            return -1;
-        }
-        if (rc < 0) {
-            worker_begin_outage(w, &why);
-            return 0;
-        }
-        if (outcome == STORE_DONE) {
-            after_commit(w);
-        }
-    }
-    return 0;
-}
-
-/* The filled batch waits its turn; the other one, empty now, is filled next. */
-static void hand_over(struct worker *w)
-{
-    struct batch *filled = w->filling;
-
-    w->filling = w->storing;
-    w->storing = filled;
-}
-
-int worker_store_all(struct worker *w, struct err *err)
-{
-    if (store_waiting(w, err) < 0) {
-        return -1;
-    }
-    if (batch_is_empty(w->storing) && !batch_is_empty(w->filling)) {
-        hand_over(w);
-        return store_waiting(w, err);
-    }
-    return 0;
-}
 
 /* --- Messages --- */
 
@@ -232,15 +67,27 @@ static void take_message(struct worker *w, const rd_kafka_message_t *message, in
     held->next = message->offset + 1;
 }
 
+static bool filling_is_due(const struct worker *w, int64_t now_ns)
+{
+    const struct batch *b = w->filling;
+
+    return !batch_is_empty(b) &&
+           (batch_is_full(b) || now_ns - b->opened_ns >= w->settings.batch_ms * NS_PER_MS);
+}
+
+/* How long to wait for messages: not at all when there is a batch to be stored. */
 static int poll_ms(const struct worker *w, int64_t now_ns)
 {
-    if (batch_is_empty(w->filling)) {
+    if (batch_is_empty(w->filling) || w->away) {
         return POLL_MS_MAX;
+    }
+    if (filling_is_due(w, now_ns)) {
+        return 0;
     }
     int64_t due_ns = w->filling->opened_ns + w->settings.batch_ms * NS_PER_MS;
     int64_t ms = (due_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
 
-    return ms < 0 ? 0 : ms > POLL_MS_MAX ? POLL_MS_MAX : (int)ms;
+    return ms > POLL_MS_MAX ? POLL_MS_MAX : (int)ms;
 }
 
 static void take_messages(struct worker *w)
@@ -266,47 +113,55 @@ static void take_messages(struct worker *w)
     }
 }
 
-static bool filling_is_due(const struct worker *w, int64_t now_ns)
+static void look_at_lag(struct worker *w)
 {
-    const struct batch *b = w->filling;
+    const struct held *longest = NULL;
+    int64_t most = 0;
+    int64_t sum = 0;
 
-    return !batch_is_empty(b) &&
-           (batch_is_full(b) || now_ns - b->opened_ns >= w->settings.batch_ms * NS_PER_MS);
-}
-
-static void look_at_group(struct worker *w, int64_t now_ns)
-{
-    int64_t lag = 0;
-
-    if (now_ns < w->lag_ns) {
-        return;
-    }
-    w->lag_ns = now_ns + LAG_INTERVAL_NS;
-    w->member = consume_is_member(w->consume);
     for (size_t i = 0; i < w->holding.count; i++) {
         const struct held *held = &w->holding.held[i];
         int64_t end =
             held->claimed ? consume_known_end(w->consume, held->topic, held->partition) : -1;
+        int64_t lag = end > held->next ? end - held->next : 0;
 
-        lag += end > held->next ? end - held->next : 0;
+        sum += lag;
+        if (lag > most) {
+            most = lag;
+            longest = held;
+        }
     }
-    metric_set(w->metrics.lag, lag);
+    metric_set(w->metrics.lag, sum);
+    if (longest != NULL) {
+        consume_wake(w->consume, longest->topic, longest->partition, sum);
+    }
 }
 
-/* What an outage, or the group's gift of partitions, has left to do. */
+static void look_at_group(struct worker *w, int64_t now_ns)
+{
+    if (now_ns >= w->member_ns) {
+        w->member_ns = now_ns + MEMBER_INTERVAL_NS;
+        w->member = consume_is_member(w->consume);
+    }
+    if (!w->away) {
+        look_at_lag(w);
+    }
+}
+
+/* What an outage, or the group's gift of partitions, has left to do. Nothing is being written. */
 static int catch_up(struct worker *w, struct err *err)
 {
     uint64_t failures = w->failures;
 
-    if (store_waiting(w, err) < 0) {
-        return -1;
+    if (!batch_is_empty(w->storing)) {
+        worker_store_start(w);
+        return 0;
     }
-    if (w->failures == failures && (w->away || holding_unclaimed(&w->holding) > 0) &&
-        worker_claim_held(w, err) < 0) {
+    if ((w->away || holding_unclaimed(&w->holding) > 0) && worker_claim_held(w, err) < 0) {
         return -1;
     }
     if (w->away && w->failures == failures) {
-        end_outage(w);
+        worker_end_outage(w);
     }
     return 0;
 }
@@ -314,24 +169,33 @@ static int catch_up(struct worker *w, struct err *err)
 int worker_turn(struct worker *w, struct err *err)
 {
     int64_t now_ns = clock_mono_ns();
+    /* A batch that is due waits for the one before it, and for it alone. */
+    int64_t wait_until_ns = filling_is_due(w, now_ns) ? now_ns + POLL_MS_MAX * NS_PER_MS : now_ns;
 
-    if ((!w->away || now_ns >= w->retry_ns) && catch_up(w, err) < 0) {
+    if (worker_store_look(w, wait_until_ns, err) < 0) {
         return -1;
+    }
+    now_ns = clock_mono_ns();
+    if (!w->write.running && (!w->away || now_ns >= w->retry_ns) && catch_up(w, err) < 0) {
+        return -1;
+    }
+    if (!w->write.running && !w->away && filling_is_due(w, now_ns)) {
+        worker_store_start(w);
     }
     take_messages(w);
     if (worker_follow_group(w, err) < 0) {
         return -1;
     }
-    now_ns = clock_mono_ns();
-    if (!w->away && filling_is_due(w, now_ns) && worker_store_all(w, err) < 0) {
-        return -1;
-    }
-    look_at_group(w, now_ns);
+    look_at_group(w, clock_mono_ns());
     return 0;
 }
 
 int worker_drain(struct worker *w, int64_t deadline_ns, struct err *err)
 {
+    w->end_ns = deadline_ns;
+    if (w->write.cut_ns > deadline_ns) {
+        w->write.cut_ns = deadline_ns;
+    }
     for (;;) {
         if (worker_store_all(w, err) < 0) {
             return -1;
@@ -376,12 +240,7 @@ static void register_metrics(struct worker *w, struct metrics *m)
         m, "sitewatch_fences_lost", "Partitions whose claim another consumer had taken over", NULL);
     w->metrics.outages = metrics_counter(
         m, "sitewatch_outages", "Times that storing stopped because a server was away", NULL);
-    w->metrics.letters = mem_alloc(LETTER_REASONS, sizeof(w->metrics.letters[0]));
-    for (size_t i = 0; i < LETTER_REASONS; i++) {
-        snprintf(labels, sizeof(labels), "reason=\"%s\"", letter_reasons[i]);
-        w->metrics.letters[i] = metrics_counter(m, "sitewatch_dead_letters",
-                                                "Messages that are not valid events", labels);
-    }
+    worker_store_register(w, m);
 }
 
 struct worker *worker_new(const struct worker_settings *settings, int number, struct metrics *m,
@@ -391,6 +250,7 @@ struct worker *worker_new(const struct worker_settings *settings, int number, st
 
     w->settings = *settings;
     w->number = number;
+    w->end_ns = TIME_NEVER;
     w->letters_limit.interval_ns = NS_PER_SEC;
     w->errors_limit.interval_ns = REPEAT_INTERVAL_NS;
     holding_init(&w->holding);
@@ -402,6 +262,10 @@ struct worker *worker_new(const struct worker_settings *settings, int number, st
     w->store = store_new(&settings->store, m);
     w->deadletter = deadletter_new(settings->consume.kafka, settings->topic_dead_letter, m, err);
     if (w->deadletter == NULL) {
+        goto fail;
+    }
+    w->errand = errand_new(err);
+    if (w->errand == NULL) {
         goto fail;
     }
     w->consume = consume_new(&settings->consume, err);
@@ -421,6 +285,7 @@ void worker_free(struct worker *w)
         return;
     }
     consume_free(w->consume);
+    errand_free(w->errand);
     deadletter_free(w->deadletter);
     store_free(w->store);
     batch_free(w->filling);

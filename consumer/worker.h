@@ -4,12 +4,12 @@
  *
  * Life: worker_new (start) joins the group; worker_turn (run) is called again and again;
  * worker_drain stores what is held; worker_free (stop) leaves the group. Two batches are enough:
- * one is filled while the other waits to be stored. While Postgres, or the dead-letter topic, is
- * away, partitions are paused, polling goes on so that the group keeps its member, and the batch
- * that waits is tried again with backoff.
+ * one is filled while the other is stored, by a thread of the worker's own, or waits for it. While
+ * Postgres, or the dead-letter topic, is away, partitions are paused, polling goes on so that the
+ * group keeps its member, and the batch that waits is tried again with backoff.
  *
- * One thread uses it. It wires consume, intake, batch and store, and is the only one that knows
- * all of them.
+ * One thread uses it; it has the other one wait for Postgres. It wires consume, intake, batch and
+ * store, and is the only one that knows all of them.
  */
 #ifndef CONSUMER_WORKER_H
 #define CONSUMER_WORKER_H
@@ -30,7 +30,8 @@ struct worker_settings {
     const char *topic_dead_letter;
     int64_t batch_rows;
     int64_t batch_bytes;
-    int64_t batch_ms; /* the age at which a batch is stored though it is not full */
+    int64_t batch_ms;  /* the age at which a batch is stored though it is not full */
+    int64_t answer_ms; /* what storing one may take; then the connection is given up */
 };
 
 /* number: 0.., for log lines and metrics. Borrows the strings. NULL on failure. */

@@ -4,10 +4,14 @@
 #include "common/clock.h"
 #include "consumer/worker_internal.h"
 
+/* From a batch that is being written nothing can be dropped; then the fence judges it, and a claim
+ * is made only after it. */
 static void drop(struct worker *w, const char *topic, int32_t partition)
 {
     batch_drop_partition(w->filling, topic, partition);
-    batch_drop_partition(w->storing, topic, partition);
+    if (!w->write.running) {
+        batch_drop_partition(w->storing, topic, partition);
+    }
 }
 
 void worker_reclaim(struct worker *w, const char *topic, int32_t partition)
@@ -62,6 +66,8 @@ int worker_follow_group(struct worker *w, struct err *err)
         /* A clean handover: what is held is stored first, so that nobody reads it again. */
         if (change.kind == CONSUME_REVOKED && !w->away) {
             rc = worker_store_all(w, err);
+        } else if (change.kind != CONSUME_GIVEN) {
+            rc = worker_store_settle(w, err);
         }
         follow_change(w, &change);
         rd_kafka_topic_partition_list_destroy(change.partitions);
@@ -120,35 +126,49 @@ static int claim_one(struct worker *w, struct held *held, struct err *err)
     return 0;
 }
 
-int worker_claim_held(struct worker *w, struct err *err)
-{
-    struct err why;
-    int failed = 0;
-    rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
+/* What the errand's thread does for worker_claim_held. */
+struct claiming {
+    struct worker *worker;
+    rd_kafka_topic_partition_list_t *start; /* what was claimed */
+    int rc;
+    struct err err;
+};
 
-    if (store_connect(w->store, &why) < 0) {
-        failed = -1;
-    }
-    for (size_t i = 0; i < w->holding.count && failed == 0; i++) {
+static void claim_held(void *context)
+{
+    struct claiming *c = context;
+    struct worker *w = c->worker;
+
+    c->rc = store_connect(w->store, &c->err);
+    for (size_t i = 0; i < w->holding.count && c->rc == 0; i++) {
         struct held *held = &w->holding.held[i];
 
-        if (!held->claimed) {
-            failed = claim_one(w, held, &why);
-            if (failed == 0) {
-                rd_kafka_topic_partition_list_add(start, held->topic, held->partition)->offset =
-                    held->next;
-            }
+        if (held->claimed) {
+            continue;
+        }
+        c->rc = claim_one(w, held, &c->err);
+        if (c->rc == 0) {
+            rd_kafka_topic_partition_list_add(c->start, held->topic, held->partition)->offset =
+                held->next;
         }
     }
-    int rc = start->cnt > 0 ? consume_start(w->consume, start, err) : 0;
+}
 
-    rd_kafka_topic_partition_list_destroy(start);
-    if (rc == 0 && failed < 0) {
-        if (why.kind == ERR_FATAL) {
-            *err = why;
+int worker_claim_held(struct worker *w, struct err *err)
+{
+    struct claiming c = {.worker = w, .start = rd_kafka_topic_partition_list_new(8)};
+
+    worker_store_run(w, claim_held, &c);
+
+    int rc = c.start->cnt > 0 ? consume_start(w->consume, c.start, err) : 0;
+
+    rd_kafka_topic_partition_list_destroy(c.start);
+    if (rc == 0 && c.rc < 0) {
+        if (c.err.kind == ERR_FATAL) {
+            *err = c.err;
             return -1;
         }
-        worker_begin_outage(w, &why);
+        worker_begin_outage(w, &c.err);
     }
     return rc;
 }

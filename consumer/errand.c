@@ -1,0 +1,123 @@
+#include "consumer/errand.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+struct errand {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t begun, done;
+    errand_fn *run; /* NULL: nothing is on its way */
+    void *context;
+    bool ending;
+};
+
+static void *run_errands(void *arg)
+{
+    struct errand *e = arg;
+
+    pthread_mutex_lock(&e->mutex);
+    for (;;) {
+        while (e->run == NULL && !e->ending) {
+            pthread_cond_wait(&e->begun, &e->mutex);
+        }
+        if (e->run == NULL) {
+            break;
+        }
+        pthread_mutex_unlock(&e->mutex);
+        e->run(e->context);
+        pthread_mutex_lock(&e->mutex);
+        e->run = NULL;
+        pthread_cond_signal(&e->done);
+    }
+    pthread_mutex_unlock(&e->mutex);
+    return NULL;
+}
+
+static void free_parts(struct errand *e)
+{
+    pthread_cond_destroy(&e->begun);
+    pthread_cond_destroy(&e->done);
+    pthread_mutex_destroy(&e->mutex);
+    free(e);
+}
+
+struct errand *errand_new(struct err *err)
+{
+    struct errand *e = mem_alloc(1, sizeof(*e));
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&e->mutex, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&e->begun, &attr);
+    pthread_cond_init(&e->done, &attr);
+    pthread_condattr_destroy(&attr);
+
+    int code = pthread_create(&e->thread, NULL, run_errands, e);
+
+    if (code != 0) {
+        err_set(err, ERR_FATAL, "thread of the store: %s", strerror(code));
+        free_parts(e);
+        return NULL;
+    }
+    return e;
+}
+
+void errand_free(struct errand *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&e->mutex);
+    e->ending = true;
+    pthread_cond_signal(&e->begun);
+    pthread_mutex_unlock(&e->mutex);
+    pthread_join(e->thread, NULL);
+    free_parts(e);
+}
+
+void errand_begin(struct errand *e, errand_fn *run, void *context)
+{
+    pthread_mutex_lock(&e->mutex);
+    assert(e->run == NULL && run != NULL);
+    e->run = run;
+    e->context = context;
+    pthread_cond_signal(&e->begun);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+bool errand_is_done(struct errand *e)
+{
+    pthread_mutex_lock(&e->mutex);
+
+    bool done = e->run == NULL;
+
+    pthread_mutex_unlock(&e->mutex);
+    return done;
+}
+
+bool errand_wait(struct errand *e, int64_t deadline_ns)
+{
+    struct timespec deadline = {
+        .tv_sec = deadline_ns / NS_PER_SEC,
+        .tv_nsec = deadline_ns % NS_PER_SEC,
+    };
+    int code = 0;
+
+    pthread_mutex_lock(&e->mutex);
+    while (e->run != NULL && code != ETIMEDOUT) {
+        code = pthread_cond_timedwait(&e->done, &e->mutex, &deadline);
+    }
+    bool done = e->run == NULL;
+
+    pthread_mutex_unlock(&e->mutex);
+    return done;
+}
