@@ -22,6 +22,7 @@
 #define PG_LOCK_NAMES "3"     /* of a transaction */
 #define PG_LOCK_RETENTION "4" /* of a session */
 #define PG_LOCK_ROLLUPS "5"   /* of a transaction; taken in sql/0003_rollups.sql */
+#define PG_LOCK_OUTBOX "6"    /* of a session */
 
 /*
  * Connect; `database` replaces the DSN's unless NULL. A dead server is noticed within a minute by

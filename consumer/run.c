@@ -17,6 +17,7 @@
 #include "consumer/backoff.h"
 #include "consumer/maintainer.h"
 #include "consumer/migrate.h"
+#include "consumer/outbox.h"
 #include "consumer/pool.h"
 
 #define TICK_MS 1000
@@ -29,6 +30,7 @@ struct service {
     struct admin_health health;
     struct admin *admin;
     struct maintainer *maintainer;
+    struct outbox *outbox;
     struct pool *pool;
     int signal_fd;
     bool draining;
@@ -147,6 +149,7 @@ static void drain(struct service *s, int64_t now_ns)
 {
     s->draining = true;
     maintainer_stop(s->maintainer);
+    outbox_stop(s->outbox);
     pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
 }
 
@@ -182,6 +185,11 @@ static int start_and_serve(struct service *s, struct err *err)
 {
     struct worker_settings workers = worker_settings(s->options);
     struct store_settings store = store_settings(s->options);
+    struct outbox_settings outbox = {
+        .dsn = s->options->postgres_dsn,
+        .kafka = &s->options->kafka,
+        .topic = s->options->topic_sites,
+    };
 
     s->signal_fd = options_signal_fd(err);
     if (s->signal_fd < 0 || options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics,
@@ -197,6 +205,10 @@ static int start_and_serve(struct service *s, struct err *err)
     }
     s->maintainer = maintainer_new(&store, s->metrics, err);
     if (s->maintainer == NULL) {
+        return -1;
+    }
+    s->outbox = outbox_new(&outbox, s->metrics, err);
+    if (s->outbox == NULL) {
         return -1;
     }
     s->pool = pool_new(&workers, (int)s->options->workers, s->metrics, err);
@@ -224,6 +236,7 @@ int run(const struct options *options, struct err *err)
     }
     admin_free(s.admin);
     maintainer_free(s.maintainer);
+    outbox_free(s.outbox);
     metrics_free(s.metrics);
     if (s.signal_fd >= 0) {
         close(s.signal_fd);

@@ -132,6 +132,9 @@ class Kafka:
         process.wait_for(lambda: len(self.admin.list_topics(name, 5).topics[name].partitions)
                          == partitions, f"topic {name}")
 
+    def topics(self):
+        return set(self.admin.list_topics(timeout=10).topics)
+
     def delete_topics(self, *names):
         for future in self.admin.delete_topics(list(names)).values():
             future.result(30)
