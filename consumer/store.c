@@ -40,6 +40,14 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
         metrics_counter(m, "sitewatch_incidents_deleted",
                         "Rows of incidents deleted by their age or number.", NULL);
     store_rollups_metrics(s, m);
+    for (size_t i = 0; i < COMMIT_OUTCOMES; i++) {
+        char labels[32];
+
+        snprintf(labels, sizeof(labels), "outcome=\"%s\"", store_commit_outcomes[i]);
+        s->commits_in_doubt[i] =
+            metrics_counter(m, "sitewatch_commits_in_doubt",
+                            "COMMITs without an answer, by what became of them.", labels);
+    }
     copyrows_init(&s->copy);
     pthread_mutex_init(&s->line_mutex, NULL);
     s->line = -1;

@@ -11,10 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "consumer/store_internal.h"
 
 #define FENCE "fence"
+
+const char *const store_commit_outcomes[COMMIT_OUTCOMES] = {
+    [COMMIT_STORED] = "stored",
+    [COMMIT_LOST] = "lost",
+    [COMMIT_TAKEN] = "taken",
+};
 
 int store_fence_prepare(struct store *s, struct err *err)
 {
@@ -253,6 +260,17 @@ static int look_at(struct store *s, const struct sent_partition *p, bool *tells,
     return 0;
 }
 
+/* Say it, and return it. */
+static bool judge_commit(const struct store *s, bool tells, bool in)
+{
+    enum commit_outcome outcome = !tells ? COMMIT_TAKEN : in ? COMMIT_STORED : COMMIT_LOST;
+
+    metric_add(s->commits_in_doubt[outcome], 1);
+    log_write(LOG_INFO, "looked up a COMMIT that was not answered",
+              LOG_S("outcome", store_commit_outcomes[outcome]));
+    return in;
+}
+
 int store_commit_look(struct store *s, const struct batch *batch, bool *in, struct err *err)
 {
     bool tells = false;
@@ -269,7 +287,7 @@ int store_commit_look(struct store *s, const struct batch *batch, bool *in, stru
             return -1;
         }
     }
-    if (!*in) {
+    if (!judge_commit(s, tells, *in)) {
         store_commit_forget(s);
     }
     return 0;

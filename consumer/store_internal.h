@@ -41,6 +41,15 @@ struct sent_partition {
     int64_t epoch, stored, next;
 };
 
+/* What a look into kafka_offsets says about it. */
+enum commit_outcome {
+    COMMIT_STORED,
+    COMMIT_LOST,
+    COMMIT_TAKEN, /* others claimed every partition since: whichever it was, the fence knows */
+    COMMIT_OUTCOMES
+};
+extern const char *const store_commit_outcomes[COMMIT_OUTCOMES];
+
 struct sent_commit {
     struct sent_partition *partitions; /* by (topic, partition) */
     size_t count;                      /* 0: there is none */
@@ -69,6 +78,7 @@ struct store {
     struct metric *rollups_put[2], *rollups_backlog[2], *rollups_marks; /* [0]: hours, [1]: days */
     struct metric *rollups_seconds;
     int64_t rollups_backlog_ns; /* when to count it again */
+    struct metric *commits_in_doubt[COMMIT_OUTCOMES];
 
     struct copyrows copy;
     struct name_id *sites, *locations; /* by name */

@@ -376,6 +376,15 @@ static void assert_stored_once(struct fixture *f, const char *offsets)
     assert_int_equal(fixture_count(f, "sitewatch_duplicates"), 0);
 }
 
+static void assert_in_doubt(struct fixture *f, const char *outcome)
+{
+    char labels[32];
+
+    snprintf(labels, sizeof(labels), "outcome=\"%s\"", outcome);
+    assert_int_equal(
+        metric_value(metrics_counter(f->metrics, "sitewatch_commits_in_doubt", "", labels)), 1);
+}
+
 static void test_commit_lost_before_the_server(void **state)
 {
     struct fixture *f = *state;
@@ -384,6 +393,7 @@ static void test_commit_lost_before_the_server(void **state)
     fixture_assert(f->conn, rows_sql, "0|0");
     assert_done(fixture_write_to(f, u.store, u.batch));
     assert_stored_once(f, "a|0|5|1\nb|0|5|1");
+    assert_in_doubt(f, "lost");
     unknown_end(&u);
 }
 
@@ -395,6 +405,7 @@ static void test_answer_of_commit_lost(void **state)
     fixture_assert(f->conn, "SELECT count(*) FROM checks", "10");
     assert_done(fixture_write_to(f, u.store, u.batch));
     assert_stored_once(f, "a|0|5|1\nb|0|5|1");
+    assert_in_doubt(f, "stored");
     unknown_end(&u);
 }
 
@@ -414,6 +425,7 @@ static void test_commit_still_running(void **state)
     fixture_assert(f->conn, rows_sql, "0|0"); /* not yet */
     assert_done(fixture_write_to(f, u.store, u.batch));
     assert_stored_once(f, "a|0|5|1\nb|0|5|1");
+    assert_in_doubt(f, "stored");
     unknown_end(&u);
 }
 
@@ -455,6 +467,7 @@ static void test_all_partitions_taken_after_the_commit(void **state)
     assert_int_equal(w.outcome, STORE_FENCED);
     assert_int_equal(w.lost_count, 2);
     fixture_assert(f->conn, "SELECT count(*) FROM checks", "10");
+    assert_in_doubt(f, "taken");
     unknown_end(&u);
 }
 
