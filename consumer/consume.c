@@ -135,20 +135,31 @@ bool consume_next_change(struct consume *c, struct consume_change *change)
 
 /* --- Messages --- */
 
+/*
+ * One message a call: rd_kafka_consume_batch_queue before 2.1 loses messages when a rebalance
+ * pauses a partition while it fills its array. It drops what it holds of the partition as
+ * outdated, and the partition goes on behind it, because each was counted as handed out already.
+ */
 size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max, int timeout_ms)
 {
+    size_t count = 0;
+
     assert(c->changes_count == 0);
+    while (count < max && c->changes_count == 0) {
+        rd_kafka_message_t *message = rd_kafka_consume_queue(c->queue, count == 0 ? timeout_ms : 0);
 
-    ssize_t count = rd_kafka_consume_batch_queue(c->queue, timeout_ms, messages, max);
-    size_t taken = count < 0 ? 0 : (size_t)count;
-
+        if (message == NULL) {
+            break;
+        }
+        messages[count++] = message;
+    }
     if (c->sleeps) {
         size_t left = rd_kafka_queue_length(c->queue);
 
-        c->nothing_came = left + taken <= c->left;
+        c->nothing_came = left + count <= c->left;
         c->left = left;
     }
-    return taken;
+    return count;
 }
 
 void consume_wake(struct consume *c, const char *topic, int32_t partition, int64_t lag)
