@@ -20,6 +20,7 @@ struct consume {
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
     bool closing;
+    bool was_given; /* whatever it was, be it nothing */
     bool sleeps;       /* this librdkafka does, when its queue is full */
     int64_t wake_ns;   /* when it may be woken next */
     size_t left;       /* messages in the queue after the latest poll */
@@ -70,17 +71,6 @@ void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *p
     rd_kafka_topic_partition_list_destroy(among);
 }
 
-void consume_stop(struct consume *c, const rd_kafka_topic_partition_list_t *partitions)
-{
-    rd_kafka_topic_partition_list_t *among = started_among(c, partitions);
-
-    if (among->cnt > 0) {
-        log_failed("partitions could not be stopped",
-                   rd_kafka_incremental_unassign(c->consumer, among));
-    }
-    rd_kafka_topic_partition_list_destroy(among);
-}
-
 /* Accept what the group gives without starting it: the claims in Postgres may take their time,
  * and the group must not wait for them. */
 static void accept_given(struct consume *c)
@@ -97,6 +87,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     struct consume *c = opaque;
     bool given = code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
 
+    c->was_given = c->was_given || given;
     if (c->closing) { /* nobody reads our notes any more */
         if (given) {
             accept_given(c);
@@ -188,6 +179,11 @@ int consume_watermarks(struct consume *c, const char *topic, int32_t partition, 
     return 0;
 }
 
+bool consume_is_lost(struct consume *c)
+{
+    return rd_kafka_assignment_lost(c->consumer) != 0;
+}
+
 bool consume_is_member(struct consume *c)
 {
     char *id = rd_kafka_memberid(c->consumer);
@@ -209,8 +205,22 @@ int64_t consume_known_end(struct consume *c, const char *topic, int32_t partitio
     return high < 0 ? -1 : high; /* RD_KAFKA_OFFSET_INVALID before the first fetch */
 }
 
-int consume_start(struct consume *c, const rd_kafka_topic_partition_list_t *at, struct err *err)
+/* Those of the list that run already. */
+static void stop(struct consume *c, const rd_kafka_topic_partition_list_t *partitions)
 {
+    rd_kafka_topic_partition_list_t *among = started_among(c, partitions);
+
+    if (among->cnt > 0) {
+        log_failed("partitions could not be stopped",
+                   rd_kafka_incremental_unassign(c->consumer, among));
+    }
+    rd_kafka_topic_partition_list_destroy(among);
+}
+
+int consume_start(struct consume *c, rd_kafka_topic_partition_list_t *at, struct err *err)
+{
+    stop(c, at);
+
     rd_kafka_error_t *error = rd_kafka_incremental_assign(c->consumer, at);
 
     if (error != NULL) {
@@ -218,6 +228,8 @@ int consume_start(struct consume *c, const rd_kafka_topic_partition_list_t *at, 
         rd_kafka_error_destroy(error);
         return -1;
     }
+    /* One that was paused when it was lost is still paused when it comes back. */
+    rd_kafka_resume_partitions(c->consumer, at);
     return 0;
 }
 
@@ -352,6 +364,13 @@ fail:
     return NULL;
 }
 
+/* librdkafka before 2.3 asserts in rd_kafka_destroy that a member of a group was given something.
+ * One that leaves earlier is left to the end of the process. */
+static bool destroy_aborts(struct consume *c)
+{
+    return rd_kafka_version() < 0x020300ff && !c->was_given && consume_is_member(c);
+}
+
 void consume_free(struct consume *c)
 {
     struct consume_change change;
@@ -370,8 +389,12 @@ void consume_free(struct consume *c)
         rd_kafka_queue_destroy(c->queue);
     }
     if (c->consumer != NULL) {
+        bool aborts = destroy_aborts(c);
+
         rd_kafka_consumer_close(c->consumer);
-        rd_kafka_destroy(c->consumer);
+        if (!aborts) {
+            rd_kafka_destroy(c->consumer);
+        }
     }
     free(c);
 }

@@ -70,17 +70,17 @@ bool consume_next_change(struct consume *c, struct consume_change *change);
 /* First offset in the log and one past the last. ERR_RETRY when the broker does not say. */
 int consume_watermarks(struct consume *c, const char *topic, int32_t partition, int64_t *low,
                        int64_t *high, struct err *err) MUST_CHECK;
+/* Whether the group has given our partitions to others; what consume_poll notes next says so. */
+bool consume_is_lost(struct consume *c);
 /* Whether the group has us, be it without a partition. */
 bool consume_is_member(struct consume *c);
 /* One past the last offset as of the latest fetch, -1 when not known; asks nobody. */
 int64_t consume_known_end(struct consume *c, const char *topic, int32_t partition);
 
-/* Give us messages of these partitions from the offsets in the list on. ERR_FATAL. */
-int consume_start(struct consume *c, const rd_kafka_topic_partition_list_t *at,
+/* Give us messages of these partitions from the offsets in the list on, also of one that was
+ * started before. ERR_FATAL. */
+int consume_start(struct consume *c, rd_kafka_topic_partition_list_t *at,
                   struct err *err) MUST_CHECK;
-/* No more messages of these; those not started are passed over. The group still counts them as
- * ours. */
-void consume_stop(struct consume *c, const rd_kafka_topic_partition_list_t *partitions);
 /* Answer a REVOKED or LOST change: stop them and let the group have them. */
 void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *partitions);
 

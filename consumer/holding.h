@@ -16,8 +16,9 @@ struct held {
     char *topic;
     int32_t partition;
     bool claimed;
-    int64_t epoch; /* of our claim */
-    int64_t next;  /* the first offset not read yet */
+    int64_t claim_ns; /* not to be claimed earlier (CLOCK_MONOTONIC) */
+    int64_t epoch;    /* of our claim */
+    int64_t next;     /* the first offset not read yet */
 };
 
 struct holding {

@@ -4,6 +4,8 @@
 #include "common/clock.h"
 #include "consumer/worker_internal.h"
 
+#define RECLAIM_NS (250 * NS_PER_MS)
+
 /* From a batch that is being written nothing can be dropped; then the fence judges it, and a claim
  * is made only after it. */
 static void drop(struct worker *w, const char *topic, int32_t partition)
@@ -14,17 +16,19 @@ static void drop(struct worker *w, const char *topic, int32_t partition)
     }
 }
 
+/*
+ * Not at once: who took our claim was given the partition by the group, which then has news for
+ * us as well. To start it anew before that is heard would take the claim back from its owner, and
+ * librdkafka would take the stop for our answer to the news.
+ */
 void worker_reclaim(struct worker *w, const char *topic, int32_t partition)
 {
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
     struct held *held = holding_find(&w->holding, topic, partition);
 
-    rd_kafka_topic_partition_list_add(one, topic, partition);
-    consume_stop(w->consume, one);
-    rd_kafka_topic_partition_list_destroy(one);
     drop(w, topic, partition);
     if (held != NULL) {
-        held->claimed = false;
+        held->claimed = false; /* what still comes is not taken */
+        held->claim_ns = clock_mono_ns() + RECLAIM_NS;
     }
 }
 
@@ -129,6 +133,7 @@ static int claim_one(struct worker *w, struct held *held, struct err *err)
 /* What the errand's thread does for worker_claim_held. */
 struct claiming {
     struct worker *worker;
+    bool is_lost; /* what we hold is another's; the news of it is on its way */
     rd_kafka_topic_partition_list_t *start; /* what was claimed */
     int rc;
     struct err err;
@@ -138,12 +143,13 @@ static void claim_held(void *context)
 {
     struct claiming *c = context;
     struct worker *w = c->worker;
+    int64_t now_ns = clock_mono_ns();
 
     c->rc = store_connect(w->store, &c->err);
     for (size_t i = 0; i < w->holding.count && c->rc == 0; i++) {
         struct held *held = &w->holding.held[i];
 
-        if (held->claimed) {
+        if (held->claimed || c->is_lost || now_ns < held->claim_ns) {
             continue;
         }
         c->rc = claim_one(w, held, &c->err);
@@ -156,7 +162,11 @@ static void claim_held(void *context)
 
 int worker_claim_held(struct worker *w, struct err *err)
 {
-    struct claiming c = {.worker = w, .start = rd_kafka_topic_partition_list_new(8)};
+    struct claiming c = {
+        .worker = w,
+        .is_lost = consume_is_lost(w->consume),
+        .start = rd_kafka_topic_partition_list_new(8),
+    };
 
     worker_store_run(w, claim_held, &c);
 
