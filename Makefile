@@ -158,6 +158,14 @@ build-asan build-tsan build-fuzz: build-%: FORCE
 
 fuzzers: $(FUZZERS)
 
+ROUNDS ?= 10
+SEED   ?= 1
+fault: all ## break the pipeline at random for ROUNDS rounds from SEED on; is each check stored once?
+	SITEWATCH_BIN=$(BUILD)/bin $(PYTHON) -B tests/fault/run --seed $(SEED) --rounds $(ROUNDS)
+
+fault-mutants: ## programs with a guard taken out must fail in it within ROUNDS rounds
+	$(PYTHON) -B tests/fault/mutate --seed $(SEED) --rounds $(ROUNDS)
+
 FUZZ_SECONDS ?= 60
 fuzz: build-fuzz ## run each fuzzer for FUZZ_SECONDS; what it finds is kept in build-fuzz/corpus
 	$(PYTHON) -B tests/run --fuzz build-fuzz $(FUZZ_SECONDS)
@@ -277,7 +285,7 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        coverage show-coverage benches bench bench-probe bench-sink soak lint $(LINTS) install \
+        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink soak lint $(LINTS) install \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks clean help FORCE

@@ -20,7 +20,7 @@ def make(name, slot=None, **changes):
     slot_ms = int(slot.timestamp() * 1000)
     event = {
         "schema": 1,
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}|elsewhere|{slot_ms}|1")),
+        "id": "",
         "site": {"name": name, "url": f"http://{name}.example/"},
         "location": "elsewhere",
         "observer": "another-client",
@@ -36,6 +36,9 @@ def make(name, slot=None, **changes):
         "peer": "127.0.0.1",
     }
     event.update(changes)
+    if not event["id"]:
+        event["id"] = str(uuid.uuid5(
+            uuid.NAMESPACE_URL, f"{name}|{event['location']}|{slot_ms}|{event['attempt']}"))
     return event
 
 

@@ -69,6 +69,24 @@ class Postgres:
     def crash(self):
         self.stop(signal.SIGQUIT)
 
+    def _signal_all(self, sig):
+        """The postmaster first, so that it starts no more of the others."""
+        pid = self.process.pid
+        self.process.send_signal(sig)
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        for child in map(int, children.split()):
+            try:
+                os.kill(child, sig)
+            except ProcessLookupError:
+                pass
+
+    def pause(self):
+        """Every process of the server stops where it is: connections stay open and silent."""
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self):
+        self._signal_all(signal.SIGCONT)
+
     def close(self):
         self.crash()
         shutil.rmtree(self.base)
