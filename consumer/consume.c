@@ -364,11 +364,21 @@ fail:
     return NULL;
 }
 
-/* librdkafka before 2.3 asserts in rd_kafka_destroy that a member of a group was given something.
- * One that leaves earlier is left to the end of the process. */
+/*
+ * librdkafka before 2.3 asserts in rd_kafka_destroy that a member of a group was given something.
+ * A client that may have joined, which needs a broker that answered, and was given nothing yet, is
+ * left to the end of the process.
+ */
 static bool destroy_aborts(struct consume *c)
 {
-    return rd_kafka_version() < 0x020300ff && !c->was_given && consume_is_member(c);
+    if (rd_kafka_version() >= 0x020300ff || c->was_given) {
+        return false;
+    }
+    char *cluster = rd_kafka_clusterid(c->consumer, 0);
+    bool answered = cluster != NULL;
+
+    rd_kafka_mem_free(c->consumer, cluster);
+    return answered;
 }
 
 void consume_free(struct consume *c)
