@@ -20,7 +20,7 @@ struct consume {
     rd_kafka_t *consumer;
     rd_kafka_queue_t *queue;
     bool closing;
-    bool was_given; /* whatever it was, be it nothing */
+    bool was_given;    /* whatever it was, be it nothing */
     bool sleeps;       /* this librdkafka does, when its queue is full */
     int64_t wake_ns;   /* when it may be woken next */
     size_t left;       /* messages in the queue after the latest poll */
