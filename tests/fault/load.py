@@ -20,6 +20,9 @@ SITES = 12
 LOCATIONS = ("here", "there")
 REFUSED = "refused by the test's database"  # the error message of rows that Postgres must refuse
 TICK_S = 0.02
+EVERY = datetime.timedelta(seconds=60)
+
+REFUSED_APART = 60  # messages: more than a tenth of a batch would stop the consumer
 
 GOOD, POISON, REFUSE = b"good", b"poison", b"refuse"  # the header "kind"
 
@@ -47,9 +50,11 @@ class Load:
         self.duplicates = 0
         self._later = []           # (when, order, the arguments of _send)
         self._order = itertools.count()
+        self._refuse_from = 0
         self._slots = {}
         self._down = {}
-        self._base = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+        # Hours that are over, so that their rollups are put together meanwhile.
+        self._base = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=4)
         self._producer = confluent_kafka.Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5,
             "message.timeout.ms": 120000, "reconnect.backoff.max.ms": 500, "log_level": 0})
@@ -67,7 +72,7 @@ class Load:
                                 else "local_network", "message": f"failure {rng.randrange(1000)}"}
         elif rng.random() < 0.05:
             changes["status"] = "degraded"
-        slot = self._base + datetime.timedelta(seconds=self._slots[site, location])
+        slot = self._base + self._slots[site, location] * EVERY
         return events.make(f"s{site}", slot, **changes)
 
     def _check(self):
@@ -123,9 +128,10 @@ class Load:
 
     def _send_refused(self):
         self._slots["refused"] = self._slots.get("refused", 0) + 1
-        slot = self._base + datetime.timedelta(seconds=self._slots["refused"])
-        self._send(self.topics[False], REFUSE, "refused", events.encode(events.make(
-            "refused", slot, status="down", error={"type": "status", "message": REFUSED})))
+        slot = self._base + self._slots["refused"] * EVERY
+        self._refuse_from = self.sent + REFUSED_APART
+        self._send(self.topics[self.rng.random() < 0.5], REFUSE, f"key {self.rng.random()}", events.encode(
+            events.make("refused", slot, status="down", error={"type": "status", "message": REFUSED})))
 
     def _run(self):
         due = 0.0
@@ -136,7 +142,7 @@ class Load:
                 draw = self.rng.random()
                 if draw < 0.01:
                     self._send_poison()
-                elif draw < 0.02:
+                elif draw < 0.02 and self.sent >= self._refuse_from:
                     self._send_refused()
                 else:
                     for event in self._check():

@@ -57,6 +57,8 @@ class Member:
 
     def end(self, how):
         if self.is_running() and (self.expected_end is None or how == "kill"):
+            if how != "kill":  # before that line SIGTERM is not caught yet
+                self.program.wait_for_line(sitewatch.ADMIN)
             self.expected_end = how
             self.program.signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
 

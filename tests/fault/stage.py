@@ -14,7 +14,7 @@ import psycopg2
 import verify
 from plan import LOAD_MS, SESSION_MS, Step
 
-from stand import events, process, sitewatch
+from stand import events, process, rollups, sitewatch
 
 SETTLE_S = 60.0
 
@@ -54,6 +54,7 @@ class Stage:
             "KAFKA_PROPERTIES": f"session.timeout.ms={SESSION_MS};heartbeat.interval.ms=300;"
                                 "reconnect.backoff.max.ms=500",
             "LISTEN": "127.0.0.1:0",
+            "ROLLUP_DELAY_SECONDS": "0",
         }
         self.over = threading.Event()        # nothing is started or broken any more
         self.took = collections.Counter()    # paths and faults -> how often
@@ -236,7 +237,16 @@ class Stage:
                 + verify.offsets_are_ends(self._ends(), self._offsets(),
                                           self.query("SELECT * FROM moves_back"))
                 + verify.state_is_what_rows_say(checks, self.query("SELECT * FROM site_state"),
-                                                self.query("SELECT * FROM incidents"), failures))
+                                                self.query("SELECT * FROM incidents"), failures)
+                + self._rollups_are_what_rows_say())
+
+    def _rollups_are_what_rows_say(self):
+        """As the consumers left them, and once what is marked is put together as well."""
+        left = rollups.differing(self.postgres, self.database)
+        self.took["rollups put together under load"] += self.query(
+            "SELECT count(*) AS n FROM rollups_1h")[0]["n"]
+        rollups.put_together(self.postgres, self.database)
+        return [f"rollup: {row}" for row in left + rollups.differing(self.postgres, self.database)]
 
     def _clean(self):
         self._servers_go_on()

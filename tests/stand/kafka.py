@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import confluent_kafka
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from . import process
 
@@ -42,6 +42,12 @@ log.segment.bytes=16777216
 log.index.size.max.bytes=1048576
 """
 
+# Whoever is not denied may do everything.
+AUTHORIZER = """
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
+"""
+
 LOGGING = """
 Configuration:
   Appenders:
@@ -69,7 +75,9 @@ def fetch_jars():
 
 
 class Kafka:
-    def __init__(self):
+    """`more`: further lines of server.properties."""
+
+    def __init__(self, more=""):
         self.libs = fetch_jars()
         self.directory = tempfile.TemporaryDirectory(prefix="sitewatch-kafka-")
         base = pathlib.Path(self.directory.name)
@@ -78,7 +86,7 @@ class Kafka:
         self.port = process.free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.properties.write_text(PROPERTIES.format(
-            port=self.port, controller=process.free_port(), data=base / "data"))
+            port=self.port, controller=process.free_port(), data=base / "data") + more)
         (base / "log4j2.yaml").write_text(LOGGING)
         self.logging = base / "log4j2.yaml"
         formatted = subprocess.run(
@@ -138,6 +146,18 @@ class Kafka:
     def delete_topics(self, *names):
         for future in self.admin.delete_topics(list(names)).values():
             future.result(30)
+
+    def grow_topic(self, name, partitions):
+        self.admin.create_partitions([NewPartitions(name, partitions)])[name].result(30)
+        process.wait_for(lambda: len(self.admin.list_topics(name, 5).topics[name].partitions)
+                         == partitions, f"{partitions} partitions of {name}")
+
+    def change_acls(self, *args):
+        """What kafka-acls.sh takes. The broker needs an authorizer (AUTHORIZER)."""
+        done = subprocess.run(
+            self._java("org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.bootstrap,
+                       *args), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def delete_records(self, topic, partition, before):
         """The log of the partition begins at offset `before` from now on."""

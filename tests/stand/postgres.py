@@ -26,7 +26,9 @@ def server_directory():
 
 
 class Postgres:
-    def __init__(self):
+    """`primary`: another of these, of which this one is the standby."""
+
+    def __init__(self, primary=None):
         self.bin = server_directory()
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="sitewatch-postgres-"))
         self.log = self.base / "postgres.log"
@@ -36,13 +38,19 @@ class Postgres:
             user = pwd.getpwnam("postgres")  # made by Debian's package
             self.identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
             os.chown(self.base, user.pw_uid, user.pw_gid)
-        made = subprocess.run(
-            [self.bin / "initdb", "-D", self.base / "data", "-U", "postgres", "-A", "trust",
-             "-E", "UTF8", "--locale=C", "--no-sync"],
-            capture_output=True, text=True, check=False, cwd=self.base, **self.identity)
-        assert made.returncode == 0, made.stdout + made.stderr
+        if primary is None:
+            self._run("initdb", "-D", self.base / "data", "-U", "postgres", "-A", "trust",
+                      "-E", "UTF8", "--locale=C", "--no-sync")
+        else:
+            self._run("pg_basebackup", "-D", self.base / "data", "-R", "--no-sync", "-c", "fast",
+                      "-d", primary.dsn("postgres"))
         self.process = None
         self.start()
+
+    def _run(self, program, *args):
+        done = subprocess.run([self.bin / program, *map(str, args)], capture_output=True, text=True,
+                              check=False, cwd=self.base, **self.identity)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self):
         with self.log.open("ab") as log:
