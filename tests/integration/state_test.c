@@ -356,7 +356,7 @@ static void store_in_any_order(struct fixture *f, struct store *s, struct store_
     batch_free(b);
 }
 
-static void test_any_order_gives_what_the_rows_say(void **state)
+static void test_state_is_what_the_rows_say(void **state)
 {
     struct fixture *f = *state;
     struct store *s = fixture_store(f, f->dsn, 1000);
@@ -489,7 +489,7 @@ int main(void)
         TEST(test_replay_after_a_rollback_folds_once),
         TEST(test_deleted_row_of_state_is_made_again_from_the_rows),
         TEST(test_two_workers_with_the_same_sites_take_turns),
-        TEST(test_any_order_gives_what_the_rows_say),
+        TEST(test_state_is_what_the_rows_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ static void test_claim_begins_at_the_low_watermark_once(void **state)
     assert_int_equal(claim.epoch, 2);
 }
 
-static void test_batch_moves_its_offsets(void **state)
+static void test_rows_and_offsets_move_together(void **state)
 {
     struct fixture *f = *state;
     struct batch *b = batch_new(100, 1 << 20);
@@ -55,7 +55,7 @@ static void test_batch_moves_its_offsets(void **state)
     batch_free(b);
 }
 
-static void test_zombie_writes_nothing(void **state)
+static void test_only_the_latest_claim_moves_an_offset(void **state)
 {
     struct fixture *f = *state;
     struct batch *b = batch_new(100, 1 << 20);
@@ -397,7 +397,7 @@ static void test_commit_lost_before_the_server(void **state)
     unknown_end(&u);
 }
 
-static void test_answer_of_commit_lost(void **state)
+static void test_a_commit_in_doubt_is_looked_up(void **state)
 {
     struct fixture *f = *state;
     struct unknown u = unknown_begin(f, CUT_AFTER);
@@ -531,8 +531,8 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_claim_begins_at_the_low_watermark_once),
-        TEST(test_batch_moves_its_offsets),
-        TEST(test_zombie_writes_nothing),
+        TEST(test_rows_and_offsets_move_together),
+        TEST(test_only_the_latest_claim_moves_an_offset),
         TEST(test_fence_refuses_another_offset_and_a_missing_row),
         TEST(test_nothing_left_is_done_without_a_connection),
         TEST(test_dsn_that_does_not_parse_is_fatal_and_not_shown),
@@ -544,7 +544,7 @@ int main(void)
         TEST(test_missing_table_is_an_outage),
         TEST(test_missing_offsets_table_is_an_outage_to_connect),
         TEST(test_commit_lost_before_the_server),
-        TEST(test_answer_of_commit_lost),
+        TEST(test_a_commit_in_doubt_is_looked_up),
         TEST(test_commit_still_running),
         TEST(test_one_partition_taken_after_the_commit),
         TEST(test_dropped_partition_still_tells),

@@ -46,7 +46,7 @@ def poison():
     }
 
 
-def test_poison_between_good_events_goes_to_the_dead_letters_and_stops_nothing(pipeline):
+def test_a_bad_message_moves_on_and_is_kept(pipeline):
     bad = poison()
     messages = []
     for i, (payload, _) in enumerate(bad.values()):

@@ -49,7 +49,7 @@ OUTAGES = {
 
 
 @pytest.mark.parametrize("name", OUTAGES)
-def test_an_outage_is_said_once_and_what_waits_is_stored_after_it(pipeline, name):
+def test_an_outage_loses_nothing_and_changes_nothing(pipeline, name):
     begin, end, said = OUTAGES[name]
     role = f"role_{pipeline.id}"
     for sql in (f"CREATE ROLE {role} LOGIN", f"CREATE DATABASE {pipeline.database} OWNER {role}",
@@ -72,6 +72,25 @@ def test_an_outage_is_said_once_and_what_waits_is_stored_after_it(pipeline, name
     assert_stored_once(pipeline, 200, consumer)
     assert len(consumer.has_line(PAUSED)) == 1
     assert sitewatch.metric_sum(consumer.metrics(), "sitewatch_outages_total") == 1
+    assert len(consumer.has_line('msg="partition given"')) == given
+    consumer.terminate()
+
+
+def test_a_server_that_does_not_answer_is_given_up_and_loses_nothing(pipeline):
+    consumer = pipeline.consumer("--answer-seconds", "1").wait_until_ready()
+    produce(pipeline, "before", 100)
+    pipeline.wait_until_stored()
+    given = len(consumer.has_line('msg="partition given"'))
+    pipeline.postgres.pause()
+    try:
+        produce(pipeline, "during", 100)
+        consumer.wait_for_line('msg="Postgres does not answer, its connection is given up"')
+        consumer.wait_for_line(PAUSED)
+    finally:
+        pipeline.postgres.go_on()
+    consumer.wait_for_line('msg="storing again')
+    assert_stored_once(pipeline, 200, consumer)
+    assert len(consumer.has_line(PAUSED)) == 1
     assert len(consumer.has_line('msg="partition given"')) == given
     consumer.terminate()
 

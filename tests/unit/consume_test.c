@@ -149,7 +149,7 @@ static void give_up(struct consume *c)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void test_reading_starts_at_the_offset_that_is_named(void **state)
+static void test_reading_starts_where_storing_ended(void **state)
 {
     struct consume *c = join("named");
 
@@ -223,7 +223,7 @@ static void test_leaving_before_anything_was_given_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reading_starts_at_the_offset_that_is_named),
+        cmocka_unit_test(test_reading_starts_where_storing_ended),
         cmocka_unit_test(test_a_partition_that_runs_is_started_anew),
         cmocka_unit_test(test_a_partition_given_up_while_paused_is_read_when_it_comes_back),
         cmocka_unit_test(test_pause_and_resume_lose_nothing_and_repeat_nothing),
