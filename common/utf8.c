@@ -87,9 +87,10 @@ size_t utf8_valid_prefix(const char *bytes, size_t len)
 size_t utf8_clean(const char *bytes, size_t len, char *out, size_t out_size, bool *cut)
 {
     const unsigned char *text = (const unsigned char *)bytes;
-    size_t used = 0;
-    size_t at = 0;
+    size_t used = len < out_size ? utf8_valid_prefix(bytes, len) : 0; /* mostly all of it */
+    size_t at = used;
 
+    memcpy(out, bytes, used);
     while (at < len) {
         bool valid;
         size_t length = character_length(text + at, len - at, &valid);

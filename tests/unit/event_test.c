@@ -136,6 +136,7 @@ static void a_pattern_without_answers(struct event *event)
 static void answers_without_a_pattern(struct event *event)
 {
     event->answers_json = "[]";
+    event->answers_json_len = 2;
     event->answers_cut = true;
 }
 
@@ -301,6 +302,7 @@ static void test_the_longest_event_still_is_one(void **state)
     event.error_message = text;
     event.has_pattern = true;
     event.answers_json = answers;
+    event.answers_json_len = 150000;
     answers[0] = '[';
     answers[149999] = ']';
 
