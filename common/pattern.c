@@ -28,6 +28,7 @@
 #include "common/utf8.h"
 
 #define SEARCH_CPU_NS (50 * NS_PER_MS)        /* of one search, all matches together */
+#define UNCOUNTED_NS (2 * NS_PER_MS)          /* of it, before the thread's own clock is read */
 #define MATCH_LIMIT 10000000                  /* of one place in the body; the clock is sooner */
 #define STACK_BYTES_START 65536               /* of a JIT stack, when PCRE2's 32 KiB are too few */
 #define STACK_BYTES_MAX (16 * 1024 * 1024)    /* at most so much for one search */
@@ -50,7 +51,7 @@ struct watch {
     uint32_t callouts;
     uint32_t callouts_per_look;
     int64_t until_mono_ns; /* 0: not looked at the clock yet */
-    int64_t until_cpu_ns;
+    int64_t until_cpu_ns;  /* 0: not looked at that one yet */
 };
 
 /* One search on its way through a body. */
@@ -72,22 +73,27 @@ struct buffer {
 };
 
 /*
- * The monotonic clock is cheap to read (20 ns), the thread's own is not (370 ns); only when the
- * cheap one says that the time is up does the other tell whether we or somebody else used it.
+ * The monotonic clock is cheap to read (20 ns), the thread's own is not (370 ns): it is read when a
+ * search has taken as long as few do, and then when the cheap one says that the time is up, to tell
+ * whether we or somebody else used it.
  */
 static bool watch_expired(struct watch *watch)
 {
     int64_t now_ns = clock_mono_ns();
 
     if (watch->until_mono_ns == 0) {
-        watch->until_mono_ns = now_ns + SEARCH_CPU_NS;
-        watch->until_cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID) + SEARCH_CPU_NS;
+        watch->until_mono_ns = now_ns + UNCOUNTED_NS;
         return false;
     }
     if (now_ns < watch->until_mono_ns) {
         return false;
     }
-    int64_t left_ns = watch->until_cpu_ns - clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t cpu_ns = clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
+
+    if (watch->until_cpu_ns == 0) {
+        watch->until_cpu_ns = cpu_ns + SEARCH_CPU_NS - UNCOUNTED_NS;
+    }
+    int64_t left_ns = watch->until_cpu_ns - cpu_ns;
 
     watch->until_mono_ns = now_ns + left_ns;
     return left_ns <= 0;
