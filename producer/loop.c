@@ -2,6 +2,9 @@
  * Each descriptor that becomes watched gets a new generation, which travels with its number
  * through epoll. Handlers run while events fetched before them still wait in the turn's list: one
  * whose generation is not that of the descriptor any more was meant for somebody who is gone.
+ *
+ * A descriptor that rests stays with epoll: most are soon watched again, for the same, or closed,
+ * and then the kernel takes them out. An event that comes for one meanwhile ends that.
  */
 #include "producer/loop.h"
 
@@ -25,6 +28,7 @@ struct watch {
     void *context;
     uint32_t generation;
     unsigned events;
+    uint32_t registered; /* what epoll waits for; 0: it does not have it */
 };
 
 struct loop {
@@ -60,10 +64,7 @@ void loop_free(struct loop *l)
 
 static struct watch *find_watch(struct loop *l, int fd)
 {
-    if (fd < 0 || (size_t)fd >= l->watches_count || l->watches[fd].on_ready == NULL) {
-        return NULL;
-    }
-    return &l->watches[fd];
+    return fd < 0 || (size_t)fd >= l->watches_count ? NULL : &l->watches[fd];
 }
 
 /* The ceiling of the table is the process's limit of descriptors: fd is an open one. */
@@ -83,37 +84,52 @@ static struct watch *make_room(struct loop *l, int fd)
     return &l->watches[fd];
 }
 
-int loop_watch(struct loop *l, int fd, unsigned events, loop_ready_fn *on_ready, void *context,
-               struct err *err)
+/* A peer that ends its side is seen as input (the end of it); EPOLLRDHUP is not asked for, because
+ * one who only waits to write would be woken by it without end. */
+static uint32_t epoll_events(unsigned events)
 {
-    struct watch *old = find_watch(l, fd);
-    bool same = old != NULL && old->on_ready == on_ready && old->context == context;
-    int op = old != NULL ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
-    uint32_t generation = same ? old->generation : ++l->generation;
-    /* A peer that ends its side is seen as input (the end of it); EPOLLRDHUP is not asked for,
-     * because one who only waits to write would be woken by it without end. */
-    struct epoll_event event = {
-        .events = ((events & LOOP_READ) ? (uint32_t)EPOLLIN : 0u) |
-                  ((events & LOOP_WRITE) ? (uint32_t)EPOLLOUT : 0u),
-        .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd,
-    };
+    return ((events & LOOP_READ) ? (uint32_t)EPOLLIN : 0u) |
+           ((events & LOOP_WRITE) ? (uint32_t)EPOLLOUT : 0u) | (uint32_t)EPOLLERR;
+}
 
-    assert(on_ready != NULL);
-    int rc = epoll_ctl(l->epoll_fd, op, fd, &event);
+static int register_watch(struct loop *l, int fd, const struct watch *watch, uint32_t events,
+                          struct err *err)
+{
+    struct epoll_event event = {.events = events,
+                                .data.u64 = (uint64_t)watch->generation << 32 | (uint32_t)fd};
+    int rc =
+        epoll_ctl(l->epoll_fd, watch->registered != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
 
-    if (rc < 0 && op == EPOLL_CTL_MOD && errno == ENOENT) {
+    if (rc < 0 && watch->registered != 0 && errno == ENOENT) {
         /* It was closed without loop_unwatch, and its number is in use again. */
         rc = epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, fd, &event);
     }
-    if (rc < 0) {
-        return err_set(err, ERR_FATAL, "epoll_ctl of descriptor %d: %s", fd, strerror(errno));
-    }
-    *make_room(l, fd) = (struct watch){
+    return rc < 0 ? err_set(err, ERR_FATAL, "epoll_ctl of descriptor %d: %s", fd, strerror(errno))
+                  : 0;
+}
+
+int loop_watch(struct loop *l, int fd, unsigned events, loop_ready_fn *on_ready, void *context,
+               struct err *err)
+{
+    const struct watch none = {0};
+    const struct watch *watch = find_watch(l, fd) == NULL ? &none : find_watch(l, fd);
+    uint32_t wanted = epoll_events(events);
+    bool rested = watch->on_ready == NULL && watch->registered != 0;
+    bool same = rested || (watch->on_ready == on_ready && watch->context == context);
+    struct watch next = {
         .on_ready = on_ready,
         .context = context,
-        .generation = generation,
+        .generation = same ? watch->generation : ++l->generation,
         .events = events | LOOP_FAIL,
+        .registered = watch->registered,
     };
+
+    assert(on_ready != NULL);
+    if (!(rested && watch->registered == wanted) && register_watch(l, fd, &next, wanted, err) < 0) {
+        return -1;
+    }
+    next.registered = wanted;
+    *make_room(l, fd) = next;
     return 0;
 }
 
@@ -121,11 +137,29 @@ void loop_unwatch(struct loop *l, int fd)
 {
     struct watch *watch = find_watch(l, fd);
 
-    if (watch == NULL) {
+    if (watch == NULL || watch->registered == 0) {
         return;
     }
     *watch = (struct watch){0};
     epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* fails when it is closed: gone already */
+}
+
+void loop_rest(struct loop *l, int fd)
+{
+    struct watch *watch = find_watch(l, fd);
+
+    if (watch != NULL) {
+        watch->on_ready = NULL;
+    }
+}
+
+void loop_forget(struct loop *l, int fd)
+{
+    struct watch *watch = find_watch(l, fd);
+
+    if (watch != NULL) {
+        *watch = (struct watch){0};
+    }
 }
 
 static int wait_ms(int64_t until_ns)
@@ -149,7 +183,12 @@ static void serve(struct loop *l, const struct epoll_event *event)
     int fd = (int)(uint32_t)event->data.u64;
     const struct watch *watch = find_watch(l, fd);
 
-    if (watch == NULL || watch->generation != (uint32_t)(event->data.u64 >> 32)) {
+    if (watch == NULL || watch->registered == 0 ||
+        watch->generation != (uint32_t)(event->data.u64 >> 32)) {
+        return;
+    }
+    if (watch->on_ready == NULL) {
+        loop_unwatch(l, fd); /* it rests, and would wake us again and again */
         return;
     }
     unsigned ready = ((event->events & EPOLLIN) ? LOOP_READ : 0u) |

@@ -31,6 +31,14 @@ int loop_watch(struct loop *l, int fd, unsigned events, loop_ready_fn *on_ready,
 /* Harmless when fd is not watched, or closed already. Call it before fd is closed. */
 void loop_unwatch(struct loop *l, int fd);
 
+/*
+ * Nothing is called for fd until it is watched again. Cheaper than loop_unwatch for one that soon
+ * will be, or that is closed next; loop_forget must be called before it is closed.
+ */
+void loop_rest(struct loop *l, int fd);
+/* fd is closed next. Harmless when it is not known. */
+void loop_forget(struct loop *l, int fd);
+
 /* Wait until a descriptor is ready or CLOCK_MONOTONIC reaches until_ns (TIME_NEVER: no limit;
  * rounded up to a millisecond), then call the handlers. It may return earlier, with nothing
  * called: after a signal, and after a minute. ERR_FATAL. */

@@ -108,11 +108,13 @@ static void emit(struct poller *p, const struct event *event)
     if (event->final) {
         metric_add(p->metrics.checks[event->status], 1);
     }
-    log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
-              LOG_S("status", check_status_name(event->status)), LOG_I("attempt", event->attempt),
-              LOG_S("error", error_type_name(event->error)),
-              LOG_I("http_status", event->http_status), LOG_I("total_us", event->timing.total_us),
-              LOG_I("lag_us", event->lag_us));
+    if (log_enabled(LOG_DEBUG)) {
+        log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
+                  LOG_S("status", check_status_name(event->status)),
+                  LOG_I("attempt", event->attempt), LOG_S("error", error_type_name(event->error)),
+                  LOG_I("http_status", event->http_status),
+                  LOG_I("total_us", event->timing.total_us), LOG_I("lag_us", event->lag_us));
+    }
     p->emit(p->context, event);
 }
 

@@ -51,7 +51,7 @@ static int on_socket(CURL *unused, curl_socket_t fd, int what, void *arg, void *
     (void)unused;
     (void)unused_too;
     if (what == CURL_POLL_REMOVE) {
-        loop_unwatch(p->loop, fd);
+        loop_rest(p->loop, fd); /* it is used again, or closed next */
     } else if (loop_watch(p->loop, fd, events, on_ready, p, &err) < 0) {
         break_off(p, &err);
         return -1;
@@ -108,13 +108,18 @@ static int multi_make(struct probe *p, struct err *err)
     if (p->multi == NULL) {
         return err_set(err, ERR_FATAL, "curl_multi_init failed");
     }
+    if (!transfer_prepare(p)) {
+        return err_set(err, ERR_FATAL, "out of memory");
+    }
     curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(p->multi, CURLMOPT_SOCKETDATA, p);
     curl_multi_setopt(p->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(p->multi, CURLMOPT_TIMERDATA, p);
     /* Each check has a connection to itself, also with HTTP/2: its times are its own. */
     curl_multi_setopt(p->multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-    curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, (long)p->settings.in_flight_max);
+    /* Those in use and those kept for reuse_connection together: as many descriptors as we may
+     * have. One in use that found no room would be closed when its check ends. */
+    curl_multi_setopt(p->multi, CURLMOPT_MAXCONNECTS, 2 * (long)p->settings.in_flight_max);
     return 0;
 }
 
@@ -145,8 +150,7 @@ struct probe *probe_new(const struct probe_settings *settings, struct loop *loop
 
 static void slot_clear(struct slot *slot)
 {
-    target_free(&slot->home);
-    target_free(&slot->target);
+    check_clear_targets(slot);
     transfer_clear(slot);
 }
 
@@ -162,6 +166,7 @@ void probe_free(struct probe *p)
     }
     /* Connections that are kept end here; they may still call on_socket. */
     curl_multi_cleanup(p->multi);
+    curl_slist_free_all(p->close_header);
     for (size_t i = 0; i < p->slot_count; i++) {
         free(p->slots[i].body);
     }

@@ -198,6 +198,21 @@ static void method_change(struct slot *slot)
     }
 }
 
+static void target_leave(struct slot *slot)
+{
+    if (slot->target.url != slot->home.url) {
+        target_free(&slot->target);
+    }
+    slot->target = slot->home;
+}
+
+void check_clear_targets(struct slot *slot)
+{
+    target_leave(slot);
+    target_free(&slot->home);
+    slot->target = slot->home;
+}
+
 static void redirect_follow(struct slot *slot)
 {
     struct target next;
@@ -221,7 +236,7 @@ static void redirect_follow(struct slot *slot)
         return;
     }
     method_change(slot);
-    target_free(&slot->target);
+    target_leave(slot);
     slot->target = next;
     slot->redirects++;
     hop_begin(slot);
@@ -275,7 +290,7 @@ void check_start(struct slot *slot, int64_t now_ns)
         check_end(slot);
         return;
     }
-    target_copy(&slot->target, &slot->home);
+    slot->target = slot->home;
     hop_begin(slot);
 }
 

@@ -48,7 +48,6 @@ struct target {
  */
 int target_parse(const char *base, const char *location, struct target *out,
                  struct err *err) MUST_CHECK;
-void target_copy(struct target *to, const struct target *from);
 void target_free(struct target *target);
 /* The same scheme, host and port (RFC 6454). */
 bool target_same_origin(const struct target *a, const struct target *b);
@@ -113,6 +112,7 @@ struct slot {
     enum slot_state state;
     struct alarm alarm;
     CURL *easy;
+    bool is_based; /* easy holds what every transfer sets, and no more */
 
     const struct site *site;
     void *tag;
@@ -120,7 +120,7 @@ struct slot {
     int64_t started_ns, deadline_ns;
 
     struct target home;   /* the site's own url: credentials are for it alone */
-    struct target target; /* of this hop */
+    struct target target; /* of this hop; before a redirect it shares home's strings */
     const char *method;
     bool send_body;
     int32_t redirects;
@@ -157,6 +157,7 @@ struct probe {
     probe_done_fn *on_done;
     void *context;
     CURLM *multi;
+    struct curl_slist *close_header; /* of most checks of fresh connections */
     int64_t curl_due_ns;
     bool has_news; /* libcurl may have finished transfers */
     bool broken;
@@ -176,12 +177,17 @@ void check_start(struct slot *slot, int64_t now_ns);
 void check_on_transfer_done(struct slot *slot, CURLcode code);
 /* The slot's alarm is due. */
 void check_on_alarm(struct slot *slot);
+/* Free where it went. */
+void check_clear_targets(struct slot *slot);
 /* Put it on the list of ended checks, with slot->fault as it stands. */
 void check_end(struct slot *slot);
 /* Take it out of the resolver and libcurl, wherever it is. */
 void check_abandon(struct slot *slot);
 
 /* --- probe_transfer --- */
+
+/* What all transfers share. False: no memory. */
+bool transfer_prepare(struct probe *p);
 
 /* Add the slot's hop to libcurl. ERR_FATAL when an option is refused. */
 int transfer_start(struct slot *slot, struct err *err) MUST_CHECK;

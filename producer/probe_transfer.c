@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -204,7 +205,19 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* Called in the thread of the probe, for any of its connections. */
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct probe *p = arg;
+
+    loop_forget(p->loop, fd);
+    return close(fd);
+}
+
 /* --- What we tell libcurl --- */
+
+#define CONNECTION_CLOSE "Connection: close"
+#define CURL_CONNECT_MS_DEFAULT 300000
 
 /* Within a function that has `slot` and `ok`. */
 #define SET(option, value) (ok = curl_easy_setopt(slot->easy, (option), (value)) == CURLE_OK && ok)
@@ -283,15 +296,24 @@ static bool append_site_headers(struct slot *slot, bool at_home, bool *has_conne
 
 static bool set_headers(struct slot *slot, bool at_home)
 {
+    const struct site *site = slot->site;
     bool has_connection = false;
-    bool ok = append_site_headers(slot, at_home, &has_connection);
+    bool ok = true;
+
+    if (slot->headers == NULL && site->headers == NULL && site->bearer_token == NULL &&
+        !slot->send_body) {
+        return SET(CURLOPT_HTTPHEADER, site->reuse_connection ? NULL : slot->probe->close_header);
+    }
+    ok = append_site_headers(slot, at_home, &has_connection);
 
     if (!slot->site->reuse_connection && !has_connection) {
         /* The server closes first then, and no TIME_WAIT stays with us. HTTP/2 has no such
          * header, and libcurl leaves it out there. */
-        ok = append(&slot->headers, "Connection: close") && ok;
+        ok = append(&slot->headers, CONNECTION_CLOSE) && ok;
     }
-    ok = append(&slot->headers, "Expect:") && ok; /* no second round trip before a body */
+    if (slot->send_body) {
+        ok = append(&slot->headers, "Expect:") && ok; /* no second round trip before a body */
+    }
     if (at_home && slot->site->bearer_token != NULL) {
         size_t size = strlen("Authorization: Bearer ") + strlen(slot->site->bearer_token) + 1;
         char *line = mem_alloc(size, 1);
@@ -336,10 +358,6 @@ static bool set_request(struct slot *slot)
 
     ok = set_headers(slot, at_home) && ok;
     SET(CURLOPT_URL, slot->target.url);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent);
-    SET(CURLOPT_HTTP09_ALLOWED, 0L);
-    SET(CURLOPT_ACCEPT_ENCODING, ""); /* all that libcurl can decode */
     SET(CURLOPT_HTTP_VERSION, site->http_version == SITE_HTTP_1_1 ? (long)CURL_HTTP_VERSION_1_1
                                                                   : (long)CURL_HTTP_VERSION_2TLS);
     if (at_home && site->username != NULL) {
@@ -373,15 +391,12 @@ static bool set_tls(struct slot *slot)
         .min_tls = site->min_tls,
         .not_after_s = EVENT_ABSENT,
     };
+    if (!slot->target.tls) {
+        return true;
+    }
     snprintf(label, sizeof(label), "verify=%d min_tls=%d ca_file=%s", site->verify_tls,
              (int)site->min_tls, site->ca_file == NULL ? "" : site->ca_file);
-    SET(CURLOPT_SSL_VERIFYPEER, 0L);
-    SET(CURLOPT_SSL_VERIFYHOST, 0L);
-    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a full handshake each time */
     SET(CURLOPT_CAINFO, label);
-    SET(CURLOPT_CAPATH, NULL);
-    SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-    SET(CURLOPT_SSL_CTX_DATA, slot);
     return ok;
 }
 
@@ -389,31 +404,48 @@ static bool set_connection(struct slot *slot)
 {
     const char *address = slot->addresses[slot->address_at];
     bool fresh = !slot->site->reuse_connection;
-    int64_t left_ms = (slot->deadline_ns - clock_mono_ns() + NS_PER_MS - 1) / NS_PER_MS;
+    int64_t left_ms = (slot->deadline_ns - slot->hop.began_ns + NS_PER_MS - 1) / NS_PER_MS;
     char connect_to[INET6_ADDRSTRLEN + 8];
-    bool ok;
+    bool ok = true;
 
     /* Any host, any port: it is the one transfer's. Not CURLOPT_RESOLVE, whose answers all
      * transfers share, though two sites may want different addresses of one name. */
-    snprintf(connect_to, sizeof(connect_to), strchr(address, ':') ? "::[%s]:" : "::%s:", address);
-    ok = append(&slot->connect_to, connect_to);
+    if (strcmp(address, slot->target.host) != 0) {
+        snprintf(connect_to, sizeof(connect_to),
+                 strchr(address, ':') ? "::[%s]:" : "::%s:", address);
+        ok = append(&slot->connect_to, connect_to);
+    }
     SET(CURLOPT_CONNECT_TO, slot->connect_to);
-    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else it is walked through at the end of each check */
-    SET(CURLOPT_PROXY, "");
-    SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     SET(CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
     SET(CURLOPT_TIMEOUT_MS, (long)(left_ms < 1 ? 1 : left_ms));
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(left_ms < 1 ? 1 : left_ms));
-    SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-    SET(CURLOPT_OPENSOCKETDATA, slot);
+    /* It is one more timer, and needed only where libcurl's own limit is shorter. */
+    SET(CURLOPT_CONNECTTIMEOUT_MS, left_ms > CURL_CONNECT_MS_DEFAULT ? (long)left_ms : 0L);
     return ok;
 }
 
-static bool set_callbacks(struct slot *slot)
+/* What is alike in all transfers. */
+static bool set_base(struct slot *slot)
 {
     bool ok = true;
 
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent);
+    SET(CURLOPT_HTTP09_ALLOWED, 0L);
+    SET(CURLOPT_ACCEPT_ENCODING, "");   /* all that libcurl can decode */
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else it is walked through at the end of each check */
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_SSL_VERIFYPEER, 0L);
+    SET(CURLOPT_SSL_VERIFYHOST, 0L);
+    SET(CURLOPT_SSL_SESSIONID_CACHE, 0L); /* a full handshake each time */
+    SET(CURLOPT_CAPATH, NULL);
+    SET(CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
+    SET(CURLOPT_SSL_CTX_DATA, slot);
+    SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, slot);
+    SET(CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    SET(CURLOPT_CLOSESOCKETDATA, slot->probe);
     SET(CURLOPT_PRIVATE, slot);
     SET(CURLOPT_ERRORBUFFER, slot->hop.curl_text);
     SET(CURLOPT_PREREQFUNCTION, on_ready);
@@ -425,15 +457,33 @@ static bool set_callbacks(struct slot *slot)
     return ok;
 }
 
+/* Nothing is set for it alone but what every transfer sets. */
+static bool is_plain(const struct slot *slot)
+{
+    return !slot->target.tls && !slot->send_body && slot->site->username == NULL &&
+           slot->site->cert_file == NULL && strcmp(slot->method, "GET") == 0;
+}
+
+bool transfer_prepare(struct probe *p)
+{
+    return append(&p->close_header, CONNECTION_CLOSE);
+}
+
 int transfer_start(struct slot *slot, struct err *err)
 {
     transfer_clear(slot);
     slot->hop = (struct hop){.began_ns = clock_mono_ns()};
-    /* Nothing of an earlier site or hop, its password least of all, is left in the handle. */
-    curl_easy_reset(slot->easy);
 
-    bool ok = set_callbacks(slot);
+    bool plain = is_plain(slot);
+    bool ok = true;
 
+    /* Nothing of an earlier site or hop, its password least of all, is left in the handle. What
+     * set_connection, set_request and set_tls set for a plain one they set each time. */
+    if (!slot->is_based || !plain) {
+        curl_easy_reset(slot->easy);
+        ok = set_base(slot);
+    }
+    slot->is_based = plain;
     ok = set_connection(slot) && ok;
     ok = set_tls(slot) && ok;
     ok = set_request(slot) && ok;

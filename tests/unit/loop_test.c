@@ -282,6 +282,62 @@ static void test_watching(void **state)
     assert_int_equal(first.calls, 1);
 }
 
+static void test_resting(void **state)
+{
+    struct seen first = {0};
+    struct seen second = {0};
+    int fd = ready_fd();
+
+    print_message("  a descriptor that rests is told to nobody\n");
+    watch(*state, fd, LOOP_READ, &first);
+    loop_rest(*state, fd);
+    turn(*state);
+    turn(*state); /* it is out of epoll by now, else this would be busy */
+    assert_int_equal(first.calls, 0);
+
+    print_message("  it is watched again, for the same or for something else\n");
+    watch(*state, fd, LOOP_READ, &first);
+    turn(*state);
+    assert_int_equal(first.calls, 1);
+    loop_rest(*state, fd);
+    watch(*state, fd, LOOP_READ, &second);
+    turn(*state);
+    assert_int_equal(second.calls, 1);
+    loop_rest(*state, fd);
+    watch(*state, fd, LOOP_WRITE, &first);
+    turn(*state);
+    assert_int_equal(first.calls, 2);
+    assert_int_equal(first.last_ready, LOOP_WRITE);
+    assert_int_equal(second.calls, 1);
+
+    print_message("  a number that was closed while it rested can be watched\n");
+    loop_rest(*state, fd);
+    loop_forget(*state, fd);
+    close(fd);
+    assert_int_equal(ready_fd(), fd);
+    watch(*state, fd, LOOP_WRITE, &first);
+    turn(*state);
+    assert_int_equal(first.calls, 3);
+
+    print_message("  one that rests can be unwatched\n");
+    loop_rest(*state, fd);
+    loop_unwatch(*state, fd);
+    turn(*state);
+    watch(*state, fd, LOOP_READ, &second);
+    turn(*state);
+    assert_int_equal(second.calls, 2);
+
+    print_message("  resting and forgetting what is unknown or no descriptor is harmless\n");
+    loop_unwatch(*state, fd);
+    close(fd);
+    loop_rest(*state, fd);
+    loop_forget(*state, fd);
+    loop_rest(*state, -1);
+    loop_forget(*state, 100000);
+    turn(*state);
+    assert_int_equal(first.calls, 3);
+}
+
 /* --- Time --- */
 
 static void on_alarm(int number)
@@ -364,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many, new_loop, free_loop),
         cmocka_unit_test_setup_teardown(test_acts, new_loop, free_loop),
         cmocka_unit_test_setup_teardown(test_watching, new_loop, free_loop),
+        cmocka_unit_test_setup_teardown(test_resting, new_loop, free_loop),
         cmocka_unit_test_setup_teardown(test_waiting, new_loop, free_loop),
         cmocka_unit_test(test_failures),
     };

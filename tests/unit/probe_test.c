@@ -637,6 +637,56 @@ static void credentials_stay_with_their_host(void **state)
     stand_close(&stand);
 }
 
+/* One handle makes them all, one after the other. */
+static void a_check_sends_nothing_of_the_one_before(void **state)
+{
+    static char *headers[] = {"X-Mine: 1", "Content-Type: text/x", NULL};
+    static const struct {
+        const char *name, *method, *body, *user, *token;
+        char **headers;
+        bool reuse;
+        const char *start; /* of the request */
+    } rows[] = {
+        {"a form", "POST", "b=1", "u", NULL, headers, false, "POST /ok "},
+        {"a page", NULL, NULL, NULL, NULL, NULL, false, "GET /ok "},
+        {"the headers alone", "HEAD", NULL, NULL, NULL, NULL, false, "HEAD /ok "},
+        {"a page again", NULL, NULL, NULL, NULL, NULL, false, "GET /ok "},
+        {"a page with headers", NULL, NULL, NULL, "t", headers, false, "GET /ok "},
+        {"a page without", NULL, NULL, NULL, NULL, NULL, false, "GET /ok "},
+        {"a method of its own", "OPTIONS", NULL, NULL, NULL, NULL, false, "OPTIONS /ok "},
+        {"a page for a user", NULL, NULL, "u", NULL, NULL, false, "GET /ok "},
+        {"a page on a connection that is kept", NULL, NULL, NULL, NULL, NULL, true, "GET /ok "},
+        {"and one that is not", NULL, NULL, NULL, NULL, NULL, false, "GET /ok "},
+    };
+    struct stand stand;
+    char url[256];
+
+    (void)state;
+    stand_open(&stand, 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site site = site_here(url, "/ok");
+
+        print_message("  %s\n", rows[i].name);
+        site.method = (char *)rows[i].method;
+        site.body = (char *)rows[i].body;
+        site.username = (char *)rows[i].user;
+        site.bearer_token = (char *)rows[i].token;
+        site.headers = rows[i].headers;
+        site.reuse_connection = rows[i].reuse;
+        succeeds(&stand, &site);
+        assert_true(request_has(&here, rows[i].start));
+        assert_int_equal(request_has(&here, "Authorization: Basic"), rows[i].user != NULL);
+        assert_int_equal(request_has(&here, "Authorization: Bearer"), rows[i].token != NULL);
+        assert_int_equal(request_has(&here, "X-Mine"), rows[i].headers != NULL);
+        assert_int_equal(request_has(&here, "Content-"), rows[i].body != NULL);
+        assert_int_equal(request_has(&here, "\r\n\r\nb=1"), rows[i].body != NULL);
+        assert_int_equal(request_has(&here, "Connection: close"), !rows[i].reuse);
+        assert_true(request_has(&here, "User-Agent: "));
+        assert_true(request_has(&here, "Accept-Encoding: "));
+    }
+    stand_close(&stand);
+}
+
 /* --- What goes well --- */
 
 static void responses_are_measured(void **state)
@@ -1272,6 +1322,7 @@ int main(void)
         cmocka_unit_test(redirects_are_followed),
         cmocka_unit_test(methods_change_as_they_should),
         cmocka_unit_test(credentials_stay_with_their_host),
+        cmocka_unit_test(a_check_sends_nothing_of_the_one_before),
         cmocka_unit_test(responses_are_measured),
         cmocka_unit_test(the_body_has_a_ceiling),
         cmocka_unit_test(a_long_body_comes_whole),
