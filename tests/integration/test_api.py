@@ -261,6 +261,27 @@ def test_the_state_of_a_site_is_told_over_its_locations(api):
     assert read["state"] == "up" and read["locations"][0]["stale"] and read["locations"][0]["state"] == "unknown"
 
 
+def test_checks_are_summed_up_for_a_graph(api):
+    site = api.post(url="https://example.com/")
+    path = f"/websites/{site['id']}/metrics"
+    assert api.ask("GET", path).json() == {"step": 900, "items": []}
+    store_checks(api, site["id"], ["up"] * 7 + ["down"] * 2 + ["unknown"], "here")
+    store_checks(api, site["id"], ["up"] * 5, "there")
+    points = api.ask("GET", path + "?step=3600").json()["items"]
+    assert sum(p["checks"] for p in points) == 15
+    assert sum(p["status_codes"]["200"] for p in points) == 15
+    assert all(p["min_ms"] == p["max_ms"] == p["p95_ms"] == 1.5 for p in points)
+    there = api.ask("GET", path + "?step=86400&location=there").json()["items"]
+    assert sum(p["checks"] for p in there) == 5 and {p["uptime"] for p in there} == {1}
+    assert api.ask("GET", path + "?location=nowhere").json()["items"] == []
+    day = api.ask("GET", path + "?step=604800").json()["items"]
+    assert sum(p["uptime"] * p["checks"] for p in day) > 11
+    assert api.ask("GET", path + "?step=59").pointers() == ["step"]
+    assert api.ask("GET", path + "?from=2026-01-01T00:00:00Z&to=2026-03-01T00:00:00Z&step=60").pointers() == ["step"]
+    assert api.ask("GET", path + "?from=2026-01-01T00:00:00Z&to=2025-03-01T00:00:00Z").pointers() == ["from"]
+    assert api.ask("GET", "/websites/999/metrics").status == 404
+
+
 def test_incidents_are_listed(api):
     site = api.post(url="https://example.com/")
     store_checks(api, site["id"], ["up"])
