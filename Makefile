@@ -77,15 +77,17 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | libraries
 $(BUILD)/producer/main.o $(BUILD)/consumer/main.o $(BUILD)/api/main.o: private ALL_CPPFLAGS += -DVERSION='"$(VERSION)"'
 $(BUILD)/producer/main.o $(BUILD)/consumer/main.o $(BUILD)/api/main.o: $(BUILD)/version
 
-$(BUILD)/sql/migrations.c: $(SQL) sql/embed.sh Makefile
+$(BUILD)/sql/migrations.c: $(SQL) common/embed.sh Makefile
 	@mkdir -p $(@D)
-	$(call say,embed)sh sql/embed.sh $(SQL) >$@.new && mv $@.new $@
+	$(call say,embed)sh common/embed.sh consumer/migrate.h 'const struct migration migrations[]' \
+	    '{NUMBER, "STEM", BYTES}' $(SQL) >$@.new && mv $@.new $@
 $(BUILD)/sql/migrations.o: $(BUILD)/sql/migrations.c
 	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/api/embedded.c: $(ASSETS) api/embed.sh Makefile
+$(BUILD)/api/embedded.c: $(ASSETS) common/embed.sh Makefile
 	@mkdir -p $(@D)
-	$(call say,embed)sh api/embed.sh $(ASSETS) >$@.new && mv $@.new $@
+	$(call say,embed)sh common/embed.sh api/assets.h 'const struct asset assets[]' \
+	    '{"PATH", BYTES, LEN}' $(ASSETS) >$@.new && mv $@.new $@
 $(BUILD)/api/embedded.o: $(BUILD)/api/embedded.c
 	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
