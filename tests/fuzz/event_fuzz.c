@@ -1,6 +1,8 @@
-/* Whatever the bytes: no crash. What decodes can be encoded, to JSON that decodes to the same. */
+/* Whatever the bytes: no crash. What decodes is JSON to another parser too, and can be encoded, to
+ * JSON that decodes to the same. */
 
 #include <assert.h>
+#include <cjson/cJSON.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -52,6 +54,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         assert(utf8_valid_prefix(err.message, strlen(err.message)) == strlen(err.message));
         return 0;
     }
+
+    cJSON *parsed = cJSON_ParseWithLength((const char *)input, size);
+
+    assert(parsed != NULL);
+    cJSON_Delete(parsed);
 
     size_t len;
     char *json = event_encode(&event, &len);
