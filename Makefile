@@ -158,6 +158,11 @@ build-asan build-tsan build-fuzz: build-%: FORCE
 	$(MAKE) BUILD=$@ $(if $(filter asan,$*),$(ASAN_FLAGS) everything,$(if $(filter \
 	    tsan,$*),$(TSAN_FLAGS) everything,$(FUZZ_FLAGS) fuzzers))
 
+# The consumer without state and marks, to measure what they cost.
+build-rows: FORCE
+	$(MAKE) BUILD=$@ LINK_IN=bench/variant/rows_only.c build-rows/bin/consumer \
+	    LDFLAGS='$(LDFLAGS) -Wl,--wrap=store_state_resolve,--wrap=store_state_write'
+
 fuzzers: $(FUZZERS)
 
 ROUNDS ?= 10
@@ -189,7 +194,8 @@ bench-probe: all stand $(BENCHES) ## the producer's half (ARGS=names of its sect
 	bench/peers.sh
 	$(PYTHON) -B bench/probe $(ARGS)
 	$(PYTHON) -B bench/report
-bench-sink: all stand ## the consumer's half
+bench-sink: all stand $(BENCHES) build-rows ## the consumer's half (the same, and BENCH_EVENTS=)
+	bench/sinkpeers.sh
 	$(PYTHON) -B bench/sink $(ARGS)
 	$(PYTHON) -B bench/report
 
@@ -199,7 +205,7 @@ soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors an
 # ---- lint: each lint-* is one check of its own ----
 
 SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] tests/*/*.[ch] \
-               tests/stand/tsan/*.c deploy/demo/*.[ch] bench/*.[ch])
+               tests/stand/tsan/*.c deploy/demo/*.[ch] bench/*.[ch] bench/*/*.[ch])
 PRODUCT := $(filter common/% producer/% consumer/% api/%,$(SOURCES))
 SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
 LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
@@ -279,13 +285,13 @@ local-show-coverage: show-coverage
 local-run-code-checks: lint
 
 clean: ## remove everything that was built
-	rm -rf build build-asan build-tsan build-fuzz build-lint build-clang build-coverage
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-clang build-coverage build-rows
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r target what; do \
 	    printf '  %-28s %s\n' "$$target" "$$what"; done
 
-.PHONY: all docs-options units stand everything objects fuzzers libraries deps demo test test-unit \
+.PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink soak lint $(LINTS) install \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \

@@ -211,7 +211,8 @@ def save(section, title, results, targets=(), **more):
 UNITS = {"us": "µs of processor time a check", "core_rate": "a second of one core",
          "rate": "a second", "cpu_share": "of a core used", "rss_mb": "peak memory, MB",
          "kb_site": "KB a site",
-         "us_row": "µs of processor time a row"}
+         "us_row": "µs of processor time a row", "pg_us_row": "Postgres', µs a row",
+         "p50_ms": "median, ms", "p99_ms": "99 %, ms", "p999_ms": "99.9 %, ms"}
 
 
 def number(value):
