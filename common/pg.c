@@ -238,6 +238,9 @@ int64_t pg_int(const PGresult *result, int row, int column)
     return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
+/* Postgres counts time from 2000-01-01. */
+#define PG_EPOCH_UNIX_US INT64_C(946684800000000)
+
 /* Number of dimensions, flags, element type, number of elements, lower bound. */
 #define ARRAY_HEADER_BYTES 20
 
@@ -306,6 +309,14 @@ void pg_array_int8(struct pg_array *a, int64_t value)
     uint64_t wire = htobe64((uint64_t)value);
 
     assert(a->type == PG_INT8);
+    array_item(a, &wire, sizeof(wire));
+}
+
+void pg_array_timestamptz(struct pg_array *a, int64_t unix_us)
+{
+    uint64_t wire = htobe64((uint64_t)(unix_us - PG_EPOCH_UNIX_US));
+
+    assert(a->type == PG_TIMESTAMPTZ && unix_us >= INT64_MIN + PG_EPOCH_UNIX_US);
     array_item(a, &wire, sizeof(wire));
 }
 

@@ -88,7 +88,7 @@ int64_t pg_affected(PGresult *result);
 int64_t pg_int(const PGresult *result, int row, int column);
 
 /* A one-dimensional array in its binary form. */
-enum pg_type { PG_BOOL = 16, PG_INT8 = 20, PG_INT4 = 23, PG_TEXT = 25 };
+enum pg_type { PG_BOOL = 16, PG_INT8 = 20, PG_INT4 = 23, PG_TEXT = 25, PG_TIMESTAMPTZ = 1184 };
 
 struct pg_array {
     enum pg_type type;
@@ -101,6 +101,7 @@ void pg_array_free(struct pg_array *a);
 void pg_array_bool(struct pg_array *a, bool value);
 void pg_array_int4(struct pg_array *a, int32_t value);
 void pg_array_int8(struct pg_array *a, int64_t value);
-void pg_array_text(struct pg_array *a, const char *text); /* NULL is NULL */
+void pg_array_timestamptz(struct pg_array *a, int64_t unix_us); /* from 290,000 BC on */
+void pg_array_text(struct pg_array *a, const char *text);       /* NULL is NULL */
 
 #endif

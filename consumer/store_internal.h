@@ -8,9 +8,8 @@
  * store_copy.c   rows and letters in COPY form, in our tables' columns
  * store_names.c  ids of sites and locations
  * store_days.c   partitions of checks
- * store_state.c  state and incidents (store_late.c: of checks that come late)
- * store_marks.c  hours whose rollups are stale, marked
- * store_rollups.c  rollups put together
+ * store_state.c  state and incidents (store_state_lock.c: locks; store_late.c: checks that come
+ * late) store_marks.c  hours whose rollups are stale, marked store_rollups.c  rollups put together
  * store_retention.c  what is dropped and deleted by age
  */
 #ifndef CONSUMER_STORE_INTERNAL_H

@@ -2,6 +2,9 @@
  * State and incidents, in the batch's transaction, after its rows. The batch's checks are put
  * together by site and location (a key), each key's state is locked, in the order of keys, and:
  *
+ * advanced: it was up, or degraded, and all its checks say the same again. That is most keys, and
+ * nothing but the slot of the last check changes: the statement that locks them sees to it.
+ *
  * in order: all its checks are newer than what its state has seen. They are folded into it.
  *
  * late: some are not, or may have been stored before. What lies between the success before the
@@ -142,19 +145,21 @@ int store_state_resolve(struct store *s, const struct batch *batch, struct err *
                               " ORDER BY w, l ON CONFLICT DO NOTHING";
     struct pg_params p = {0};
     struct pg_array websites, locations;
-    struct state_work work;
     int rc = 0;
 
     if (HASH_COUNT(s->state_keys) >= STORE_NAMES_CACHED_MAX) {
         store_state_forget(s);
     }
-    collect(&work, batch);
     pg_array_init(&websites, PG_INT8);
     pg_array_init(&locations, PG_INT8);
-    for (size_t i = 0; i < work.keys_count; i++) {
-        if (!is_known(s, &work.keys[i].id)) {
-            pg_array_int8(&websites, work.keys[i].id.website_id);
-            pg_array_int8(&locations, work.keys[i].id.location_id);
+    for (size_t i = 0; i < batch->rows_count; i++) {
+        const struct batch_row *row = &batch->rows[i];
+        const struct state_key_id id = {row->website_id, row->location_id};
+
+        if (store_row_is_live(batch, row) && row->event.final && !is_known(s, &id)) {
+            pg_array_int8(&websites, id.website_id);
+            pg_array_int8(&locations, id.location_id);
+            note_known(s, &id); /* once a batch; forgotten should the statement fail */
         }
     }
     if (websites.count > 0) {
@@ -162,125 +167,15 @@ int store_state_resolve(struct store *s, const struct batch *batch, struct err *
         pg_add_array(&p, &locations);
         rc = pg_execute(s->conn, "make rows of state", sql, &p, NULL, &s->fault, err);
     }
-    for (size_t i = 0; rc == 0 && i < work.keys_count; i++) {
-        if (!is_known(s, &work.keys[i].id)) {
-            note_known(s, &work.keys[i].id);
-        }
+    if (rc < 0) {
+        store_state_forget(s);
     }
     pg_array_free(&websites);
     pg_array_free(&locations);
-    work_free(&work);
     return rc < 0 ? store_outage(err) : 0;
 }
 
 /* --- In the batch's transaction --- */
-
-static int read_states(struct store *s, struct state_work *work, const PGresult *result,
-                       struct err *err)
-{
-    if ((size_t)PQntuples(result) != work->keys_count) {
-        store_state_forget(s); /* somebody deleted rows: the next try makes them */
-        return err_set(err, ERR_RETRY, "rows of site_state are missing");
-    }
-    for (size_t i = 0; i < work->keys_count; i++) {
-        struct fold_state *state = &work->keys[i].old;
-        int row = (int)i;
-
-        fold_state_init(state);
-        work->keys[i].failures_max = (int32_t)pg_int(result, row, 0);
-        if (PQgetisnull(result, row, 2) == 0) {
-            check_status_find(PQgetvalue(result, row, 1), &state->status);
-            state->last_slot_us = pg_int(result, row, 2);
-            state->since_us = pg_int(result, row, 3);
-            state->failures = (int32_t)pg_int(result, row, 4);
-        }
-        if (PQgetisnull(result, row, 5) == 0) {
-            state->incident_us = pg_int(result, row, 5);
-        }
-        work->keys[i].state = *state;
-    }
-    return 0;
-}
-
-/* Keys come in their order, which is the order of the locks, and of the rows that come back. */
-static int lock_states(struct store *s, struct state_work *work, struct err *err)
-{
-    static const char sql[] =
-        "SELECT CASE WHEN w.config->>'failures' ~ '^[1-9][0-9]{0,3}$'"
-        "   THEN (w.config->>'failures')::integer ELSE 1 END, s.status," STORE_US(
-            "s.last_slot") "," STORE_US("s.since") ", s.failures_in_a_row," STORE_US("s.incident_"
-                                                                                     "slot") " FROM"
-                                                                                             " unne"
-                                                                                             "st($"
-                                                                                             "1::"
-                                                                                             "bigin"
-                                                                                             "t[], "
-                                                                                             "$2::"
-                                                                                             "bigin"
-                                                                                             "t[]) "
-                                                                                             "AS k "
-                                                                                             "(w, "
-                                                                                             "l)"
-                                                                                             " JOIN"
-                                                                                             " site"
-                                                                                             "_stat"
-                                                                                             "e s "
-                                                                                             "ON "
-                                                                                             "s."
-                                                                                             "websi"
-                                                                                             "te_"
-                                                                                             "id = "
-                                                                                             "k.w "
-                                                                                             "AND "
-                                                                                             "s."
-                                                                                             "locat"
-                                                                                             "ion_"
-                                                                                             "id = "
-                                                                                             "k.l"
-                                                                                             " LEFT"
-                                                                                             " JOIN"
-                                                                                             " webs"
-                                                                                             "ites "
-                                                                                             "w ON "
-                                                                                             "w."
-                                                                                             "websi"
-                                                                                             "te_"
-                                                                                             "id = "
-                                                                                             "k.w"
-                                                                                             " ORDE"
-                                                                                             "R BY "
-                                                                                             "s."
-                                                                                             "websi"
-                                                                                             "te_"
-                                                                                             "id, "
-                                                                                             "s."
-                                                                                             "locat"
-                                                                                             "ion_"
-                                                                                             "id "
-                                                                                             "FOR "
-                                                                                             "UPDAT"
-                                                                                             "E OF "
-                                                                                             "s";
-    struct pg_params p = {0};
-    struct pg_array websites, locations;
-
-    pg_array_init(&websites, PG_INT8);
-    pg_array_init(&locations, PG_INT8);
-    for (size_t i = 0; i < work->keys_count; i++) {
-        pg_array_int8(&websites, work->keys[i].id.website_id);
-        pg_array_int8(&locations, work->keys[i].id.location_id);
-    }
-    pg_add_array(&p, &websites);
-    pg_add_array(&p, &locations);
-
-    PGresult *result = pg_query(s->conn, "lock state", sql, &p, &s->fault, err);
-    int rc = result == NULL ? -1 : read_states(s, work, result, err);
-
-    PQclear(result);
-    pg_array_free(&websites);
-    pg_array_free(&locations);
-    return rc;
-}
 
 static int write_states(struct store *s, const struct state_work *work, struct err *err)
 {
@@ -306,6 +201,9 @@ static int write_states(struct store *s, const struct state_work *work, struct e
     for (size_t i = 0; i < work->keys_count; i++) {
         const struct state_key *key = &work->keys[i];
 
+        if (key->advanced) {
+            continue;
+        }
         pg_array_int8(&columns[0], key->id.website_id);
         pg_array_int8(&columns[1], key->id.location_id);
         pg_array_text(&columns[2], check_status_name(key->state.status));
@@ -317,7 +215,9 @@ static int write_states(struct store *s, const struct state_work *work, struct e
     for (size_t i = 0; i < 7; i++) {
         pg_add_array(&p, &columns[i]);
     }
-    int rc = pg_execute(s->conn, "write state", sql, &p, NULL, &s->fault, err);
+    int rc = columns[0].count == 0
+                 ? 0
+                 : pg_execute(s->conn, "write state", sql, &p, NULL, &s->fault, err);
 
     for (size_t i = 0; i < 7; i++) {
         pg_array_free(&columns[i]);
@@ -395,12 +295,15 @@ static int write_work(struct store *s, struct state_work *work, bool all_late, s
 {
     size_t late = 0;
 
-    if (lock_states(s, work, err) < 0) {
+    if (store_state_lock(s, work, all_late, err) < 0) {
         return -1;
     }
     for (size_t i = 0; i < work->keys_count; i++) {
         struct state_key *key = &work->keys[i];
 
+        if (key->advanced) {
+            continue;
+        }
         key->late = all_late || key->old.last_slot_us == FOLD_NEVER ||
                     key->checks[0].slot_us <= key->old.last_slot_us;
         if (key->late) {

@@ -1,6 +1,7 @@
 /*
- * store_state - what store_state.c (checks in order), store_late.c (checks that are late) and
- * store_marks.c (hours that they touch) share, and nobody else includes.
+ * store_state - what store_state.c (checks in order), store_late.c (checks that are late),
+ * store_state_lock.c (locks) and store_marks.c (hours that they touch) share, and nobody else
+ * includes.
  */
 #ifndef CONSUMER_STORE_STATE_H
 #define CONSUMER_STORE_STATE_H
@@ -36,6 +37,7 @@ struct state_key {
     struct fold_check *checks; /* of the batch, one a slot; in the work's `folded` */
     size_t count;
     int32_t failures_max;
+    bool advanced; /* nothing but its last slot changed, and that is written */
     bool late;
     struct fold_state old, state;
     struct fold_incidents incidents;
@@ -54,6 +56,11 @@ struct state_work {
 
 /* store_marks.c. The hours of all its checks are marked: their rollups are stale. */
 int store_marks_write(struct store *s, const struct state_work *work, struct err *err) MUST_CHECK;
+
+/* store_state_lock.c. Lock the keys' states, and advance those of which only the last slot changes;
+ * the others are read. all_late: none may be advanced. */
+int store_state_lock(struct store *s, struct state_work *work, bool all_late,
+                     struct err *err) MUST_CHECK;
 
 /* The keys that are late get the state and the incidents that the rows in the table say. */
 int store_late_fold(struct store *s, struct state_work *work, struct err *err) MUST_CHECK;
