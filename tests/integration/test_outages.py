@@ -53,7 +53,7 @@ def test_an_outage_loses_nothing_and_changes_nothing(pipeline, name):
     begin, end, said = OUTAGES[name]
     role = f"role_{pipeline.id}"
     for sql in (f"CREATE ROLE {role} LOGIN", f"CREATE DATABASE {pipeline.database} OWNER {role}",
-                f"ALTER DATABASE {pipeline.database} SET statement_timeout = '2s'",
+                f"ALTER DATABASE {pipeline.database} SET statement_timeout = '5s'",
                 f"ALTER DATABASE {pipeline.database} OWNER TO {role}"):
         pipeline.postgres.query("postgres", sql)
     pipeline.query(f"GRANT ALL ON SCHEMA public TO {role}")
@@ -77,7 +77,7 @@ def test_an_outage_loses_nothing_and_changes_nothing(pipeline, name):
 
 
 def test_a_server_that_does_not_answer_is_given_up_and_loses_nothing(pipeline):
-    consumer = pipeline.consumer("--answer-seconds", "1").wait_until_ready()
+    consumer = pipeline.consumer("--answer-seconds", "3").wait_until_ready()
     produce(pipeline, "before", 100)
     pipeline.wait_until_stored()
     given = len(consumer.has_line('msg="partition given"'))
