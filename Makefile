@@ -202,6 +202,11 @@ bench-sink: all stand $(BENCHES) build-rows ## the consumer's half (the same, an
 soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors and lag (SOAK_SECONDS=)
 	$(PYTHON) -B tests/soak
 
+SCALE ?= 10000:5:120,1000000:300:180
+scale: all stand ## 10,000 and 1,000,000 sites on one core: lag, start, reload, memory (10 min)
+	SCALE=$(SCALE) SCALE_ASSERT_TIMES=1 TEST_SECONDS_MAX=900 \
+	    $(MAKE) test-integration ARGS='-s -k many_sites_on_one_core'
+
 # ---- lint: each lint-* is one check of its own ----
 
 SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] tests/*/*.[ch] \
@@ -293,7 +298,7 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink soak lint $(LINTS) install \
+        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink scale soak lint $(LINTS) install \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks clean help FORCE

@@ -7,99 +7,14 @@
 
 #include "common/clock.h"
 #include "common/ident.h"
-
-/* An expression or a path, compiled once for all sites of a part that have it. */
-struct shared {
-    char *text;
-    struct pattern *pattern; /* one of the two */
-    struct jsonpath *json;
-    uint32_t uses;
-    UT_hash_handle hh; /* by text */
-};
-
-struct pool {
-    struct shared *patterns, *paths;
-};
+#include "producer/sitepool.h"
 
 struct siteset {
     struct member *by_name;
     size_t part_count;
-    struct pool *pools; /* a part's */
+    struct sitepool *pool;
     _Atomic(struct member *) given_back;
 };
-
-/* --- What sites share --- */
-
-static struct shared *share(struct shared **all, const char *text)
-{
-    struct shared *shared;
-
-    HASH_FIND_STR(*all, text, shared);
-    if (shared == NULL) {
-        shared = mem_alloc(1, sizeof(*shared));
-        shared->text = mem_copy_string(text);
-        HASH_ADD_KEYPTR(hh, *all, shared->text, strlen(shared->text), shared);
-    }
-    shared->uses++;
-    return shared;
-}
-
-static void unshare(struct shared **all, const char *text)
-{
-    struct shared *shared;
-
-    if (text == NULL) {
-        return;
-    }
-    HASH_FIND_STR(*all, text, shared);
-    assert(shared != NULL && shared->uses > 0);
-    if (--shared->uses > 0) {
-        return;
-    }
-    HASH_DELETE(hh, *all, shared);
-    pattern_free(shared->pattern);
-    if (shared->json != NULL) {
-        jsonpath_free(shared->json);
-        free(shared->json);
-    }
-    free(shared->text);
-    free(shared);
-}
-
-static struct pattern *share_pattern(struct pool *pool, const char *text)
-{
-    struct err err;
-
-    if (text == NULL) {
-        return NULL;
-    }
-    struct shared *shared = share(&pool->patterns, text);
-
-    if (shared->pattern == NULL) {
-        shared->pattern = pattern_new(text, &err);
-    }
-    assert(shared->pattern != NULL); /* site_set compiled it before */
-    return shared->pattern;
-}
-
-static struct jsonpath *share_path(struct pool *pool, const char *text)
-{
-    struct err err;
-
-    if (text == NULL) {
-        return NULL;
-    }
-    struct shared *shared = share(&pool->paths, text);
-
-    if (shared->json == NULL) {
-        shared->json = mem_alloc(1, sizeof(*shared->json));
-        int rc = jsonpath_parse(text, shared->json, &err);
-
-        assert(rc == 0); /* site_set parsed it before */
-        (void)rc;
-    }
-    return shared->json;
-}
 
 /* --- Members --- */
 
@@ -108,33 +23,41 @@ static size_t part_of(const struct siteset *s, const struct member *m)
     return m->hh.hashv % s->part_count;
 }
 
-/* Takes the site's contents over; the name must not be in the set. */
+/*
+ * The name must not be in the set. All that a list of sites holds was allocated in its order. Its
+ * names and urls are copied, and freed with the list: so whole pages become free when the rest is
+ * shared, and not the holes between the names. That is why share_all comes after the last of them.
+ */
 static struct member *member_new(struct siteset *s, struct site *site)
 {
     struct member *m = mem_alloc(1, sizeof(*m));
 
     m->site = *site;
-    *site = (struct site){0};
+    *site = (struct site){.name = m->site.name, .url = m->site.url};
+    m->site.name = mem_copy_string(site->name);
+    m->site.url = mem_copy_string(site->url);
     m->set = s;
     m->phase_ms = (uint32_t)ident_phase_ms(m->site.name, m->site.seconds * MS_PER_SEC);
     HASH_ADD_KEYPTR(hh, s->by_name, m->site.name, strlen(m->site.name), m);
-    struct pool *pool = &s->pools[part_of(s, m)];
-
-    m->patterns.present = share_pattern(pool, m->site.pattern);
-    m->patterns.absent = share_pattern(pool, m->site.pattern_absent);
-    m->patterns.header = share_pattern(pool, m->site.header_pattern);
-    m->patterns.json = share_path(pool, m->site.json_path);
     return m;
+}
+
+static void share_all(struct siteset *s, const struct site_change *change)
+{
+    for (size_t part = 0; part < change->part_count; part++) {
+        const struct site_steps *steps = &change->parts[part];
+
+        for (size_t i = 0; i < steps->count; i++) {
+            struct member *m = steps->steps[i].enters;
+
+            sitepool_share(s->pool, part, &m->site, &m->patterns);
+        }
+    }
 }
 
 static void member_free(struct siteset *s, struct member *m)
 {
-    struct pool *pool = &s->pools[part_of(s, m)];
-
-    unshare(&pool->patterns, m->site.pattern);
-    unshare(&pool->patterns, m->site.pattern_absent);
-    unshare(&pool->patterns, m->site.header_pattern);
-    unshare(&pool->paths, m->site.json_path);
+    sitepool_release(s->pool, part_of(s, m), &m->site);
     site_free(&m->site);
     free(m);
 }
@@ -189,7 +112,7 @@ struct siteset *siteset_new(size_t parts)
     struct siteset *s = mem_alloc(1, sizeof(*s));
 
     s->part_count = parts;
-    s->pools = mem_alloc(parts, sizeof(s->pools[0]));
+    s->pool = sitepool_new(parts);
     return s;
 }
 
@@ -206,7 +129,7 @@ void siteset_free(struct siteset *s)
         HASH_DELETE(hh, s->by_name, m);
         member_free(s, m);
     }
-    free(s->pools);
+    sitepool_free(s->pool);
     free(s);
 }
 
@@ -313,6 +236,7 @@ struct site_change *siteset_take_over(struct siteset *s, struct targets *targets
             take_over_one(s, &targets->sites[i], change);
         }
     }
+    share_all(s, change); /* so far all steps are of sites that enter */
     targets_free(targets);
     remove_unseen(s, change);
     change->ca_files = list_ca_files(s);

@@ -6,7 +6,7 @@
  * and patterns do not change while it lives; the fields that say so are the loop's alone. A member
  * that left is given back when its last check has ended, and is freed by the thread of the set.
  *
- * Equal expressions of a part's sites are compiled once and shared: a pattern is for one thread.
+ * What sites have in common is kept once (producer/sitepool).
  */
 #ifndef PRODUCER_SITESET_H
 #define PRODUCER_SITESET_H

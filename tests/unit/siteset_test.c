@@ -39,6 +39,10 @@ static struct targets list(const struct brief *briefs)
         site->json_path = mem_copy_string(brief->pattern == NULL ? NULL : "$.a");
         site->ca_file = mem_copy_string(brief->ca_file);
         site->enabled = !brief->disabled;
+        site->headers = mem_alloc(3, sizeof(site->headers[0]));
+        site->headers[0] = mem_copy_string("X: y");
+        site->headers[1] = mem_copy_string(brief->pattern == NULL ? "Z: z" : "Z: y");
+        site->body = mem_copy_string(brief->pattern == NULL ? "" : "body");
         site->seconds = brief->seconds == 0 ? site->seconds : brief->seconds;
     }
     return targets;
@@ -130,10 +134,12 @@ static void test_changes(void **state)
     }
 }
 
-static void test_equal_expressions_are_shared(void **state)
+static void test_what_is_equal_is_shared(void **state)
 {
-    static const struct brief briefs[] = {
-        {.name = "a", .pattern = "v=(\\d)"}, {.name = "b", .pattern = "v=(\\d)"}, {NULL}};
+    static const struct brief briefs[] = {{.name = "a", .pattern = "v=(\\d)"},
+                                          {.name = "b", .pattern = "v=(\\d)"},
+                                          {.name = "c"},
+                                          {NULL}};
     static const struct brief one[] = {{.name = "b", .pattern = "v=(\\d)"}, {NULL}};
     struct siteset *s = siteset_new(1);
     struct targets targets = list(briefs);
@@ -143,6 +149,14 @@ static void test_equal_expressions_are_shared(void **state)
     struct answers answers;
 
     (void)state;
+    const struct member *c = change->parts[0].steps[2].enters;
+
+    assert_ptr_equal(a->site.headers, b->site.headers);
+    assert_ptr_equal(a->site.pattern, b->site.header_pattern);
+    assert_ptr_equal(a->site.body, b->site.body);
+    assert_ptr_not_equal(a->site.headers, c->site.headers);
+    assert_string_equal(c->site.headers[1], "Z: z");
+    assert_null(c->patterns.present);
     assert_ptr_equal(a->patterns.present, b->patterns.present);
     assert_ptr_equal(a->patterns.present, a->patterns.header);
     assert_ptr_equal(a->patterns.json, b->patterns.json);
@@ -157,6 +171,8 @@ static void test_equal_expressions_are_shared(void **state)
     /* What one of them leaves behind, the other has. */
     assert_int_equal(pattern_search(b->patterns.present, "v=4", 3, &answers), PATTERN_MATCHED);
     answers_free(&answers);
+    assert_string_equal(b->site.headers[1], "Z: y");
+    assert_string_equal(b->site.body, "body");
     siteset_free(s);
 }
 
@@ -245,7 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_equal_expressions_are_shared),
+        cmocka_unit_test(test_what_is_equal_is_shared),
         cmocka_unit_test(test_a_member_in_flight_is_freed_after_its_last_check),
         cmocka_unit_test(test_a_site_has_one_part_by_its_name),
         cmocka_unit_test(test_ca_files_are_listed_once),
