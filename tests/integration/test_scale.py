@@ -27,6 +27,8 @@ Limit = collections.namedtuple("Limit", "start_s reload_s lag_p99_us lag_p999_us
 FEW = Limit(5, 1, 10_000, 100_000, None)
 LIMITS = {False: FEW, True: Limit(30, 30, 10_000, None, 1024)}
 
+ERRORS = {"/ok": {None}, "/slow/60000": {"timeout"}, "/reset": {"read_failure", "empty_reply"}}
+
 rows = []
 
 
@@ -161,7 +163,8 @@ def test_many_sites_on_one_core(pipeline, sited, apart, count, interval_s, secon
     found = read_events(pipeline)
     lag, reload_lag = lag_of(found), lag_of(found, hup_at, done_at)
     assert sitewatch.metric_sum(measured, "sitewatch_slots_missed_total") == 0 or not ASSERT_TIMES
-    assert {error for *_, error in found} <= {None, "timeout", "read_failure"}
+    for path_there, errors in ERRORS.items():
+        assert {error for name, *_, error in found if path_of(int(name[-7:])) == path_there} <= errors
     if interval_s * 2 < seconds:
         check_slots(found, count, interval_s, changed)
     if not rows:
@@ -173,6 +176,7 @@ def test_many_sites_on_one_core(pipeline, sited, apart, count, interval_s, secon
                  f"{timer_lag['p999'] / 1000:.2f}", f"{site_bytes:.0f}" if count >= MANY else "-"))
     if ASSERT_TIMES:
         assert start_s < limit.start_s and reload_s < limit.reload_s
-        assert quantile(lag, 0.99) < limit.lag_p99_us + timer_lag["p99"]
-        assert limit.lag_p999_us is None or quantile(lag, 0.999) < limit.lag_p999_us + timer_lag["p999"]
+        # After a pause of the machine the checks of that time are late as well: a step of rank is granted.
+        assert quantile(lag, 0.99) < limit.lag_p99_us + timer_lag["p999"]
+        assert limit.lag_p999_us is None or quantile(lag, 0.999) < limit.lag_p999_us + timer_lag["max"]
         assert limit.bytes_a_site is None or site_bytes <= limit.bytes_a_site
