@@ -11,6 +11,7 @@
 
 #define SHA1_BYTES 20
 #define UUID_BYTES 16
+#define NUMBERS_SIZE 48 /* two numbers and two bars */
 
 /* RFC 9562, 6.6: the namespace of names that are URLs. */
 static const unsigned char url_namespace[UUID_BYTES] = {
@@ -37,18 +38,23 @@ static void fetch_sha1(void)
     or_stop(sha1 != NULL);
 }
 
-/* SHA-1 of two texts in a row. */
-static void digest(const void *first, size_t first_len, const void *second, size_t second_len,
-                   unsigned char out[SHA1_BYTES])
+struct part {
+    const void *bytes;
+    size_t len;
+};
+
+/* SHA-1 of all of them in a row. */
+static void digest(const struct part *parts, size_t count, unsigned char out[SHA1_BYTES])
 {
     pthread_once(&sha1_once, fetch_sha1);
 
     EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool done = context != NULL && EVP_DigestInit_ex2(context, sha1, NULL) == 1;
 
-    or_stop(context != NULL && EVP_DigestInit_ex2(context, sha1, NULL) == 1 &&
-            EVP_DigestUpdate(context, first, first_len) == 1 &&
-            EVP_DigestUpdate(context, second, second_len) == 1 &&
-            EVP_DigestFinal_ex(context, out, NULL) == 1);
+    for (size_t i = 0; i < count; i++) {
+        done = done && EVP_DigestUpdate(context, parts[i].bytes, parts[i].len) == 1;
+    }
+    or_stop(done && EVP_DigestFinal_ex(context, out, NULL) == 1);
     EVP_MD_CTX_free(context);
 }
 
@@ -57,7 +63,7 @@ int64_t ident_phase_ms(const char *name, int64_t interval_ms)
     unsigned char sum[SHA1_BYTES];
     uint64_t number = 0;
 
-    digest(name, strlen(name), "", 0, sum);
+    digest(&(struct part){name, strlen(name)}, 1, sum);
     for (size_t i = 0; i < sizeof(number); i++) {
         number = number << 8 | sum[i];
     }
@@ -79,17 +85,41 @@ static void format_uuid(const unsigned char bytes[UUID_BYTES], char out[IDENT_UU
     *at = '\0';
 }
 
+/* A bar and the number, which end before `at`; returns where they begin. */
+static char *put_number(char *at, int64_t number)
+{
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0) {
+        *--at = '-';
+    }
+    *--at = '|';
+    return at;
+}
+
 void ident_check_id(const char *name, const char *location, int64_t slot_ms, int attempt,
                     char out[IDENT_UUID_SIZE])
 {
     unsigned char sum[SHA1_BYTES];
-    size_t size = strlen(name) + strlen(location) + 48; /* two numbers, bars, terminator */
-    char *text = mem_alloc(size, 1);
-    int len = snprintf(text, size, "%s|%s|%lld|%d", name, location, (long long)slot_ms, attempt);
+    char numbers[NUMBERS_SIZE];
+    char *at = numbers + sizeof(numbers);
 
-    digest(url_namespace, sizeof(url_namespace), text, (size_t)len, sum);
-    free(text);
+    at = put_number(at, attempt);
+    at = put_number(at, slot_ms);
 
+    const struct part parts[] = {
+        {url_namespace, sizeof(url_namespace)},
+        {name, strlen(name)},
+        {"|", 1},
+        {location, strlen(location)},
+        {at, (size_t)(numbers + sizeof(numbers) - at)},
+    };
+
+    digest(parts, sizeof(parts) / sizeof(parts[0]), sum);
     sum[6] = (unsigned char)((sum[6] & 0x0F) | 0x50); /* version 5 */
     sum[8] = (unsigned char)((sum[8] & 0x3F) | 0x80); /* variant 10 */
     format_uuid(sum, out);

@@ -42,34 +42,24 @@ static char *source_new(const char *location, const char *observer)
     return source;
 }
 
-static char *clean_new(const char *text, size_t bytes_max)
-{
-    size_t len = strlen(text);
-    size_t size = 3 * len < bytes_max ? 3 * len + 1 : bytes_max + 1; /* a byte becomes three */
-    char *clean = mem_alloc(size, 1);
-
-    utf8_clean(text, len, clean, size, NULL);
-    return clean;
-}
-
 /* The id and the key are the ones that stand in the JSON, so they are made of the same text. */
 void message_init(struct message *message, const struct event *event)
 {
+    char key[EVENT_NAME_BYTES_MAX + 1], location[EVENT_LOCATION_BYTES_MAX + 1];
     struct event clean = *event;
-    char *location = clean_new(event->location, EVENT_LOCATION_BYTES_MAX);
 
-    *message = (struct message){.key = clean_new(event->site_name, EVENT_NAME_BYTES_MAX),
+    utf8_clean(event->site_name, strlen(event->site_name), key, sizeof(key), NULL);
+    utf8_clean(event->location, strlen(event->location), location, sizeof(location), NULL);
+    *message = (struct message){.key = mem_copy_string(key),
                                 .source = source_new(event->location, event->observer)};
-    clean.site_name = message->key;
+    clean.site_name = key;
     clean.location = location;
     if (clean.id[0] == '\0') {
-        ident_check_id(clean.site_name, clean.location, clean.slot_us / US_PER_MS, clean.attempt,
-                       clean.id);
+        ident_check_id(key, location, clean.slot_us / US_PER_MS, clean.attempt, clean.id);
     }
     memcpy(message->id, clean.id, sizeof(message->id));
     timestamp_format_ms(event->time_us / US_PER_MS, message->time);
     message->json = event_encode(&clean, &message->json_len);
-    free(location);
 }
 
 void message_clear(struct message *message)
