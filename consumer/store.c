@@ -110,7 +110,10 @@ static int not_connected(struct err *err)
 
 int store_connect(struct store *s, struct err *err)
 {
+    /* Our statements read by key from many days: compiling a plan of that many scans takes seconds,
+     * and running it milliseconds. */
     static const char session_sql[] =
+        "SET jit = off;"
         "SET lock_timeout = '" STORE_LOCK_SECONDS "s';"
         "SET idle_in_transaction_session_timeout = '" STORE_IDLE_SECONDS "s'";
 
