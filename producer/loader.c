@@ -21,7 +21,7 @@
 struct loader {
     const struct options *options;
     struct siteset *set;
-    struct tls *tls; /* where CA files are tried */
+    struct tls *tls; /* where files are tried */
     struct metric *done, *refused, *sites;
     size_t part_count;
     int *fds; /* a part's */
@@ -47,9 +47,27 @@ static void ring(const struct loader *l)
 
 /* --- The thread --- */
 
+/* Try the files of a site's handshakes. */
+static int read_files(const struct loader *l, const struct site *site, struct err *err)
+{
+    if (site->ca_file != NULL && tls_trust(l->tls, site->ca_file, err) < 0) {
+        return err_context(err, "site %s: ca_file", site->name);
+    }
+    if (site->cert_file != NULL && tls_identify(l->tls, site->cert_file, site->key_file, err) < 0) {
+        return err_context(err, "site %s", site->name);
+    }
+    return 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 static int load(const struct loader *l, struct targets *targets, struct err *err)
 {
-    const char *tried = NULL;
+    const struct site none = {0};
+    const struct site *last = &none;
 
     if (source_load(l->options, targets, err) < 0) {
         return -1;
@@ -57,15 +75,16 @@ static int load(const struct loader *l, struct targets *targets, struct err *err
     for (size_t i = 0; i < targets->count; i++) {
         const struct site *site = &targets->sites[i];
 
-        if (site->ca_file == NULL || (tried != NULL && strcmp(tried, site->ca_file) == 0)) {
-            continue;
+        if (same_text(site->ca_file, last->ca_file) &&
+            same_text(site->cert_file, last->cert_file) &&
+            same_text(site->key_file, last->key_file)) {
+            continue; /* most have none, or those of the site before */
         }
-        if (tls_trust(l->tls, site->ca_file, err) < 0) {
-            err_context(err, "site %s: ca_file", site->name);
+        if (read_files(l, site, err) < 0) {
             targets_free(targets);
             return -1;
         }
-        tried = site->ca_file;
+        last = site;
     }
     return 0;
 }
@@ -190,7 +209,7 @@ struct loader *loader_new(const struct options *options, size_t parts, struct me
     l->part_count = parts;
     l->fds = mem_alloc(parts, sizeof(l->fds[0]));
     l->set = siteset_new(parts);
-    l->tls = tls_new();
+    l->tls = tls_new(m);
     l->done = metrics_counter(m, "sitewatch_reloads", help, "result=\"done\"");
     l->refused = metrics_counter(m, "sitewatch_reloads", help, "result=\"refused\"");
     l->sites = metrics_gauge(m, "sitewatch_sites", "Sites being checked", NULL);

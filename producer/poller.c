@@ -276,13 +276,19 @@ bool poller_is_done(const struct poller *p)
 /* --- The sites --- */
 
 /* A file that is not what it was when its sites were loaded: what was read of it before stays. */
-static void trust_all(struct poller *p, char *const *ca_files)
+static void read_files(struct poller *p, const struct site_files *files, size_t count)
 {
     struct err err;
 
-    for (size_t i = 0; ca_files[i] != NULL; i++) {
-        if (tls_trust(p->tls, ca_files[i], &err) < 0 && !p->settings.quiet) {
+    for (size_t i = 0; i < count; i++) {
+        const struct site_files *f = &files[i];
+
+        if (f->ca_file != NULL && tls_trust(p->tls, f->ca_file, &err) < 0 && !p->settings.quiet) {
             log_write(LOG_WARN, "a ca_file cannot be used", LOG_S("reason", err.message));
+        }
+        if (f->cert_file != NULL && tls_identify(p->tls, f->cert_file, f->key_file, &err) < 0 &&
+            !p->settings.quiet) {
+            log_write(LOG_WARN, "a cert_file cannot be used", LOG_S("reason", err.message));
         }
     }
 }
@@ -350,7 +356,7 @@ static void change_slice(struct poller *p)
 void poller_change_sites(struct poller *p, struct site_change *change, size_t part)
 {
     assert(p->change == NULL);
-    trust_all(p, change->ca_files);
+    read_files(p, change->files, change->file_count);
     p->change = change;
     p->steps = &change->parts[part];
 }
@@ -498,7 +504,7 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     make_checks(p);
     p->schedule = schedule_new(real_offset_ns());
     retries_init(&p->retries);
-    p->tls = tls_new();
+    p->tls = tls_new(m);
     if (tls_trust(p->tls, NULL, &why) < 0 && !settings->quiet) {
         log_write(LOG_WARN, "no system trust store, https sites without a ca_file cannot be judged",
                   LOG_S("reason", why.message));

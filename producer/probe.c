@@ -21,8 +21,11 @@ static void break_off(struct probe *p, const struct err *err)
 static void act(struct probe *p, curl_socket_t fd, int mask)
 {
     int unused;
-    CURLMcode code = curl_multi_socket_action(p->multi, fd, mask, &unused);
+    CURLMcode code;
 
+    tls_enter(p->tls);
+    code = curl_multi_socket_action(p->multi, fd, mask, &unused);
+    tls_leave(p->tls);
     p->has_news = true;
     if (code != CURLM_OK) {
         struct err err;

@@ -196,8 +196,6 @@ void fault_from_curl(const struct fault_facts *facts, struct fault *fault)
                   "the response headers are longer than %d bytes", PROBE_HEADER_BYTES_MAX);
     } else if (facts->tls_refused) {
         fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "%s", facts->tls->message);
-    } else if (facts->code == CURLE_SSL_CERTPROBLEM) {
-        fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "our certificate: %s", facts->curl_text);
     } else if (facts->code == CURLE_COULDNT_CONNECT) {
         connect_fault(facts, fault);
     } else if (facts->code == CURLE_OPERATION_TIMEDOUT) {

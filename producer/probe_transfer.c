@@ -365,10 +365,6 @@ static bool set_request(struct slot *slot)
         SET(CURLOPT_USERNAME, site->username);
         SET(CURLOPT_PASSWORD, site->password == NULL ? "" : site->password);
     }
-    if (at_home && site->cert_file != NULL) {
-        SET(CURLOPT_SSLCERT, site->cert_file);
-        SET(CURLOPT_SSLKEY, site->key_file == NULL ? site->cert_file : site->key_file);
-    }
     return ok;
 }
 
@@ -380,13 +376,16 @@ static bool set_request(struct slot *slot)
 static bool set_tls(struct slot *slot)
 {
     const struct site *site = slot->site;
-    char label[PATH_MAX + 64];
+    bool identified = site->cert_file != NULL && target_same_origin(&slot->home, &slot->target);
+    char label[2 * PATH_MAX + 64];
     bool ok = true;
 
     slot->tls = (struct tls_check){
         .tls = slot->probe->tls,
         .host = slot->target.host,
         .ca_file = site->ca_file,
+        .cert_file = identified ? site->cert_file : NULL,
+        .key_file = identified ? site->key_file : NULL,
         .verify = site->verify_tls,
         .min_tls = site->min_tls,
         .not_after_s = EVENT_ABSENT,
@@ -394,8 +393,9 @@ static bool set_tls(struct slot *slot)
     if (!slot->target.tls) {
         return true;
     }
-    snprintf(label, sizeof(label), "verify=%d min_tls=%d ca_file=%s", site->verify_tls,
-             (int)site->min_tls, site->ca_file == NULL ? "" : site->ca_file);
+    snprintf(label, sizeof(label), "verify=%d min_tls=%d ca_file=%s cert_file=%s", site->verify_tls,
+             (int)site->min_tls, site->ca_file == NULL ? "" : site->ca_file,
+             identified ? site->cert_file : "");
     SET(CURLOPT_CAINFO, label);
     return ok;
 }

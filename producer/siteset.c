@@ -188,41 +188,52 @@ static void remove_unseen(struct siteset *s, struct site_change *change)
     }
 }
 
-static int compare_texts(const void *a, const void *b)
+/* NULL is before all texts. */
+static int compare_texts(const char *a, const char *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return a == NULL || b == NULL ? (a != NULL) - (b != NULL) : strcmp(a, b);
 }
 
-static char **list_ca_files(const struct siteset *s)
+static int compare_files(const void *a, const void *b)
 {
+    const struct site_files *x = a, *y = b;
+    int order = compare_texts(x->ca_file, y->ca_file);
+
+    order = order != 0 ? order : compare_texts(x->cert_file, y->cert_file);
+    return order != 0 ? order : compare_texts(x->key_file, y->key_file);
+}
+
+static void list_files(const struct siteset *s, struct site_change *change)
+{
+    struct site_files last = {0}; /* most sites have none, or those of the site before */
+    struct site_files *list = NULL;
     size_t count = 0, room = 0, kept = 0;
-    const char *last = NULL;
-    char **list = NULL;
 
     for (const struct member *m = s->by_name; m != NULL; m = m->hh.next) {
-        const char *file = m->site.ca_file;
+        struct site_files files = {m->site.ca_file, m->site.cert_file, m->site.key_file};
 
-        if (file == NULL || (last != NULL && strcmp(file, last) == 0)) {
+        if (compare_files(&files, &last) == 0) {
             continue;
         }
         if (count == room) {
             room = room == 0 ? 16 : 2 * room;
             list = mem_resize(list, room, sizeof(list[0]));
         }
-        last = file;
-        list[count++] = m->site.ca_file;
+        last = files;
+        list[count++] = files;
     }
     if (count > 0) {
-        qsort(list, count, sizeof(list[0]), compare_texts);
+        qsort(list, count, sizeof(list[0]), compare_files);
     }
     for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || strcmp(list[i], list[kept - 1]) != 0) {
-            list[kept++] = mem_copy_string(list[i]);
+        if (kept == 0 || compare_files(&list[i], &list[kept - 1]) != 0) {
+            list[kept++] = (struct site_files){mem_copy_string(list[i].ca_file),
+                                               mem_copy_string(list[i].cert_file),
+                                               mem_copy_string(list[i].key_file)};
         }
     }
-    list = mem_resize(list, kept + 1, sizeof(list[0]));
-    list[kept] = NULL;
-    return list;
+    change->files = list;
+    change->file_count = kept;
 }
 
 struct site_change *siteset_take_over(struct siteset *s, struct targets *targets)
@@ -239,7 +250,7 @@ struct site_change *siteset_take_over(struct siteset *s, struct targets *targets
     share_all(s, change); /* so far all steps are of sites that enter */
     targets_free(targets);
     remove_unseen(s, change);
-    change->ca_files = list_ca_files(s);
+    list_files(s, change);
     return change;
 }
 
@@ -248,10 +259,12 @@ void site_change_free(struct site_change *change)
     if (change == NULL) {
         return;
     }
-    for (size_t i = 0; change->ca_files[i] != NULL; i++) {
-        free(change->ca_files[i]);
+    for (size_t i = 0; i < change->file_count; i++) {
+        free(change->files[i].ca_file);
+        free(change->files[i].cert_file);
+        free(change->files[i].key_file);
     }
-    free(change->ca_files);
+    free(change->files);
     for (size_t i = 0; i < change->part_count; i++) {
         struct site_steps *part = &change->parts[i];
 

@@ -53,9 +53,15 @@ struct site_steps {
     size_t made; /* the loop counts here */
 };
 
+/* What its handshakes need; NULL for what it does without. */
+struct site_files {
+    char *ca_file, *cert_file, *key_file;
+};
+
 struct site_change {
     size_t added, changed, removed, unchanged;
-    char **ca_files; /* of all sites, each once; ends with NULL */
+    struct site_files *files; /* of all sites, the same ones once */
+    size_t file_count;
     size_t part_count;
     struct site_steps *parts;
 };

@@ -1,48 +1,39 @@
 #include "producer/tls.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "common/mem.h"
+#include "producer/tls_internal.h"
+#include "producer/tls_shared.h"
 
-/* What every site can do, the fastest first. OpenSSL 3.5 would else make a post-quantum key
- * share for each connection, which costs a fifth of the handshake. */
-#define GROUPS "X25519:P-256:P-384:P-521"
+/* Where an SSL keeps the check that its handshake is for. */
+static int check_index = -1;
 
-#define NAMES_SHOWN_MAX 4 /* of a certificate, in a message */
-
-/* One file's certificates, as they were when it was read. */
-struct trust {
-    struct trust *next;
-    char *ca_file; /* NULL: the system's */
-    X509_STORE *store;
-    struct stat read_from;
-};
-
-struct tls {
-    struct trust *trusts;
-};
-
-/* Where distributions keep the bundle: Debian, Fedora, Alpine and BSD. */
-static const char *const system_bundles[] = {
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-};
-
-/* --- Trust stores --- */
-
-struct tls *tls_new(void)
+static void make_index(void)
 {
-    return mem_alloc(1, sizeof(struct tls));
+    check_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+struct tls *tls_new(struct metrics *m)
+{
+    static const char help[] = "Certificate chains by whether their bytes were verified before";
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    struct tls *t = mem_alloc(1, sizeof(*t));
+
+    pthread_once(&once, make_index);
+    tls_lean_open(&t->lean);
+    t->shared = SSL_CTX_new_ex(t->lean.context, NULL, TLS_client_method());
+    t->sha256 = EVP_MD_fetch(t->lean.context, "SHA256", NULL);
+    t->memo = tls_memo_new();
+    t->chains_verified = metrics_counter(m, "sitewatch_tls_chains", help, "known=\"no\"");
+    t->chains_known = metrics_counter(m, "sitewatch_tls_chains", help, "known=\"yes\"");
+    return t;
 }
 
 void tls_free(struct tls *t)
@@ -50,308 +41,203 @@ void tls_free(struct tls *t)
     if (t == NULL) {
         return;
     }
-    while (t->trusts != NULL) {
-        struct trust *trust = t->trusts;
-
-        t->trusts = trust->next;
-        X509_STORE_free(trust->store); /* connections that use it hold it too */
-        free(trust->ca_file);
-        free(trust);
-    }
+    tls_trusts_free(t);
+    tls_identities_free(t);
+    tls_memo_free(t->memo);
+    EVP_MD_free(t->sha256);
+    SSL_CTX_free(t->shared);
+    tls_lean_close(&t->lean);
     free(t);
 }
 
-static struct trust *trust_find(const struct tls *t, const char *ca_file)
+void tls_enter(struct tls *t)
 {
-    for (struct trust *trust = t->trusts; trust != NULL; trust = trust->next) {
-        bool same = trust->ca_file == NULL || ca_file == NULL
-                        ? trust->ca_file == ca_file
-                        : strcmp(trust->ca_file, ca_file) == 0;
-
-        if (same) {
-            return trust;
-        }
-    }
-    return NULL;
+    t->before = OSSL_LIB_CTX_set0_default(t->lean.context);
+    tls_shared_lend(t->shared);
 }
 
-/* The operator's own choice, as every OpenSSL program takes it, or what is there. */
-static const char *system_bundle(void)
+void tls_leave(struct tls *t)
 {
-    const char *chosen = getenv(X509_get_default_cert_file_env());
-    struct stat found;
-
-    if (chosen != NULL && chosen[0] != '\0') {
-        return chosen;
-    }
-    for (size_t i = 0; i < sizeof(system_bundles) / sizeof(system_bundles[0]); i++) {
-        if (stat(system_bundles[i], &found) == 0) {
-            return system_bundles[i];
-        }
-    }
-    return system_bundles[0];
-}
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-static X509_STORE *store_read(const char *path, struct err *err)
-{
-    X509_STORE *store = X509_STORE_new();
-
-    if (store == NULL || X509_STORE_load_file(store, path) != 1) {
-        const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
-        err_set(err, ERR_INVALID, "%s: no certificates could be read: %s", path,
-                reason == NULL ? "empty" : reason);
-        ERR_clear_error(); /* libcurl would take what is left for the next connection's */
-        X509_STORE_free(store);
-        return NULL;
-    }
-    /* An intermediate in the file is trusted as it stands, as libcurl does it. */
-    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-    return store;
-}
-
-int tls_trust(struct tls *t, const char *ca_file, struct err *err)
-{
-    const char *path = ca_file == NULL ? system_bundle() : ca_file;
-    struct trust *trust = trust_find(t, ca_file);
-    struct stat now;
-
-    if (stat(path, &now) < 0) {
-        return err_set(err, ERR_INVALID, "%s: %m", path);
-    }
-    if (trust != NULL && same_file(&trust->read_from, &now)) {
-        return 0;
-    }
-    X509_STORE *store = store_read(path, err);
-
-    if (store == NULL) {
-        return -1; /* what was read before, if anything, stays */
-    }
-    if (trust == NULL) {
-        trust = mem_alloc(1, sizeof(*trust));
-        trust->ca_file = mem_copy_string(ca_file);
-        trust->next = t->trusts;
-        t->trusts = trust;
-    }
-    X509_STORE_free(trust->store);
-    trust->store = store;
-    trust->read_from = now;
-    return 0;
-}
-
-/* --- What a certificate says, for the message --- */
-
-static void name_text(X509_NAME *name, char *out, size_t size)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    int len = 0;
-
-    /* RFC 2253 escapes whatever could break a line. */
-    if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0) {
-        len = BIO_read(bio, out, (int)size - 1);
-    }
-    out[len > 0 ? len : 0] = '\0';
-    BIO_free(bio);
-}
-
-static void time_text(const ASN1_TIME *time, char *out, size_t size)
-{
-    struct tm parts;
-
-    if (ASN1_TIME_to_tm(time, &parts) != 1 ||
-        strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
-        snprintf(out, size, "an unreadable time");
-    }
-}
-
-/* One name of the certificate; false for kinds that no URL has (mail addresses and so on). */
-static bool alternative_text(const GENERAL_NAME *name, char *out, size_t size)
-{
-    const unsigned char *bytes;
-    int len;
-
-    if (name->type == GEN_DNS) {
-        bytes = ASN1_STRING_get0_data(name->d.dNSName);
-        len = ASN1_STRING_length(name->d.dNSName);
-        snprintf(out, size, "%.*s", len, (const char *)bytes);
-        return true;
-    }
-    if (name->type == GEN_IPADD) {
-        bytes = ASN1_STRING_get0_data(name->d.iPAddress);
-        len = ASN1_STRING_length(name->d.iPAddress);
-        return (len == 4 && inet_ntop(AF_INET, bytes, out, (socklen_t)size) != NULL) ||
-               (len == 16 && inet_ntop(AF_INET6, bytes, out, (socklen_t)size) != NULL);
-    }
-    return false;
-}
-
-/* "a.example, b.example, ...", or the subject of a certificate without alternative names. */
-static void names_text(X509 *cert, char *out, size_t size)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    size_t used = 0;
-    int shown = 0;
-
-    out[0] = '\0';
-    for (int i = 0; i < sk_GENERAL_NAME_num(names) && used < size; i++) {
-        char one[128];
-
-        if (!alternative_text(sk_GENERAL_NAME_value(names, i), one, sizeof(one))) {
-            continue;
-        }
-        if (shown == NAMES_SHOWN_MAX) {
-            snprintf(out + used, size - used, ", ...");
-            break;
-        }
-        int len = snprintf(out + used, size - used, "%s%s", shown == 0 ? "" : ", ", one);
-
-        used += (size_t)len;
-        shown++;
-    }
-    GENERAL_NAMES_free(names);
-    if (shown == 0) {
-        name_text(X509_get_subject_name(cert), out, size);
-    }
-}
-
-static int64_t not_after_s(const X509 *cert)
-{
-    struct tm parts;
-
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(cert), &parts) != 1) {
-        return EVENT_ABSENT;
-    }
-    int64_t seconds = timegm(&parts);
-
-    return seconds < 0 ? EVENT_ABSENT : seconds;
+    tls_shared_keep();
+    SSL_CTX_set_app_data(t->shared,
+                         NULL); /* a handshake that was prepared has begun, or never will */
+    OSSL_LIB_CTX_set0_default(t->before);
 }
 
 /* --- Verification --- */
 
-static enum error_type error_type_of(int code)
+static bool digest_bytes(EVP_MD_CTX *hash, const void *bytes, size_t len)
 {
-    switch (code) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        return ERROR_TLS_EXPIRED;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return ERROR_TLS_HOSTNAME;
-    default:
-        return ERROR_TLS_UNTRUSTED;
-    }
+    uint64_t size = len;
+
+    return EVP_DigestUpdate(hash, &size, sizeof(size)) == 1 &&
+           EVP_DigestUpdate(hash, bytes, len) == 1;
 }
 
-/* A message too long is cut. */
-static void PRINTF_LIKE(2, 3) message_set(struct tls_check *check, const char *fmt, ...)
+static bool digest_cert(EVP_MD_CTX *hash, X509 *cert)
 {
-    va_list args;
+    unsigned char *der = NULL;
+    int len = i2d_X509(cert, &der);
+    bool ok = len > 0 && digest_bytes(hash, der, (size_t)len);
 
-    va_start(args, fmt);
-    vsnprintf(check->message, sizeof(check->message), fmt, args);
-    va_end(args);
+    OPENSSL_free(der);
+    return ok;
 }
 
-/* `cert` is the one of the chain that was found wrong. */
-static void error_describe(struct tls_check *check, int code, X509 *cert)
+/* All that the verification of this chain depends on but the clock. False: it has no key. */
+static bool chain_key(X509_STORE_CTX *ctx, const struct tls_check *check,
+                      unsigned char key[TLS_MEMO_KEY_BYTES])
 {
-    const char *words = X509_verify_cert_error_string(code);
-    char subject[160], issuer[160], time[32];
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx); /* the leaf is its first */
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    bool ok = hash != NULL && sk_X509_num(sent) > 0 &&
+              EVP_DigestInit_ex(hash, check->tls->sha256, NULL) == 1 &&
+              digest_bytes(hash, &check->trust_generation, sizeof(check->trust_generation)) &&
+              digest_bytes(hash, check->host, strlen(check->host));
 
-    switch (code) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        name_text(X509_get_subject_name(cert), subject, sizeof(subject));
-        time_text(X509_get0_notAfter(cert), time, sizeof(time));
-        message_set(check, "%s: %s ended %s", words, subject, time);
-        return;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        name_text(X509_get_subject_name(cert), subject, sizeof(subject));
-        time_text(X509_get0_notBefore(cert), time, sizeof(time));
-        message_set(check, "%s: %s begins %s", words, subject, time);
-        return;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        names_text(cert, subject, sizeof(subject));
-        message_set(check, "%s: the certificate is for %s", words, subject);
-        return;
-    default:
-        name_text(X509_get_subject_name(cert), subject, sizeof(subject));
-        name_text(X509_get_issuer_name(cert), issuer, sizeof(issuer));
-        message_set(check, "%s: %s, issued by %s", words, subject, issuer);
+    for (int i = 0; ok && i < sk_X509_num(sent); i++) {
+        ok = digest_cert(hash, sk_X509_value(sent, i));
     }
+    ok = ok && EVP_DigestFinal_ex(hash, key, NULL) == 1;
+    EVP_MD_CTX_free(hash);
+    return ok;
+}
+
+/* The time in which all certificates of the chain that was built are valid, its root too. */
+static bool chain_times(X509_STORE_CTX *ctx, int64_t *begins_s, int64_t *ends_s)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+
+    *begins_s = 0;
+    *ends_s = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const X509 *cert = sk_X509_value(chain, i);
+        int64_t begins = tls_time_s(X509_get0_notBefore(cert));
+        int64_t ends = tls_time_s(X509_get0_notAfter(cert));
+
+        if (ends == EVENT_ABSENT) {
+            return false;
+        }
+        *begins_s = begins > *begins_s ? begins : *begins_s;
+        *ends_s = ends < *ends_s ? ends : *ends_s;
+    }
+    return sk_X509_num(chain) > 0;
+}
+
+static bool verify(X509_STORE_CTX *ctx, struct tls_check *check)
+{
+    struct tls *t = check->tls;
+    unsigned char key[TLS_MEMO_KEY_BYTES];
+    bool has_key = chain_key(ctx, check, key);
+    int64_t begins_s, ends_s;
+
+    if (has_key && tls_memo_knows(t->memo, key, time(NULL))) {
+        metric_add(t->chains_known, 1);
+        return true;
+    }
+    metric_add(t->chains_verified, 1);
+    if (X509_verify_cert(ctx) != 1) {
+        return false;
+    }
+    if (has_key && chain_times(ctx, &begins_s, &ends_s)) {
+        tls_memo_add(t->memo, key, begins_s, ends_s);
+    }
+    return true;
 }
 
 /* Called by OpenSSL in place of its own verification, which we call. */
 static int on_verify(X509_STORE_CTX *ctx, void *unused)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct tls_check *check = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    struct tls_check *check = SSL_get_ex_data(ssl, check_index);
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
 
     (void)unused;
     if (check == NULL) {
         return X509_verify_cert(ctx); /* a handshake anew, long after the check it was for */
     }
-    check->not_after_s = leaf == NULL ? EVENT_ABSENT : not_after_s(leaf);
-    if (!check->verify) {
+    check->not_after_s = leaf == NULL ? EVENT_ABSENT : tls_time_s(X509_get0_notAfter(leaf));
+    if (check->error != ERROR_NONE) {
+        return 0;
+    }
+    if (!check->verify || verify(ctx, check)) {
         return 1;
     }
-    if (X509_verify_cert(ctx) == 1) {
-        return 1;
-    }
-    int code = X509_STORE_CTX_get_error(ctx);
     X509 *wrong = X509_STORE_CTX_get_current_cert(ctx);
 
-    check->error = error_type_of(code);
-    if (wrong == NULL) {
-        wrong = leaf;
-    }
-    if (wrong != NULL) {
-        error_describe(check, code, wrong);
-    } else {
-        message_set(check, "%s", X509_verify_cert_error_string(code));
-    }
+    tls_error_note(check, X509_STORE_CTX_get_error(ctx), wrong == NULL ? leaf : wrong);
     return 0;
 }
 
-static void on_info(const SSL *ssl, int where, int unused)
-{
-    SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
-    struct tls_check *check = SSL_CTX_get_app_data(ctx);
+/* --- What a handshake is told --- */
 
-    (void)unused;
-    if (check == NULL || (where & SSL_CB_HANDSHAKE_DONE) == 0) {
-        return;
-    }
-    check->version = SSL_get_version(ssl);
-    /* The connection may live on for other checks, and tickets and key updates count as
-     * handshakes too: from here on it knows ours no more. */
-    SSL_CTX_set_app_data(ctx, NULL);
-}
-
-static int want_host(SSL_CTX *ctx, const char *host)
+/* The root's dot is not in certificates. 0: no name, which OpenSSL would take for any. */
+static size_t host_len(const char *host)
 {
-    X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
     size_t len = strlen(host);
 
+    return len > 0 && host[len - 1] == '.' ? len - 1 : len;
+}
+
+static bool want_host(SSL *ssl, const char *host)
+{
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
     if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) {
-        return 1;
+        return true;
     }
     ERR_clear_error(); /* it is a name then */
-    if (len > 0 && host[len - 1] == '.') {
-        len--; /* the root's dot is not in certificates */
-    }
-    if (len == 0) {
-        return 0; /* OpenSSL would take it for any name */
-    }
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return X509_VERIFY_PARAM_set1_host(param, host, len);
+    return X509_VERIFY_PARAM_set1_host(param, host, host_len(host)) == 1;
+}
+
+static bool want_trust(SSL *ssl, struct tls_check *check)
+{
+    const struct tls_trust *trust = tls_trust_find(check->tls, check->ca_file);
+
+    check->trust_generation = trust->generation;
+    return SSL_set1_verify_cert_store(ssl, trust->store) == 1 && want_host(ssl, check->host);
+}
+
+static bool want_identity(SSL *ssl, const struct tls_check *check)
+{
+    const struct tls_held *held =
+        &tls_identity_find(check->tls, check->cert_file, check->key_file)->held;
+
+    return SSL_use_cert_and_key(ssl, held->leaf, held->key, held->chain, 1) == 1;
+}
+
+/* The context is one for all, so that what is the site's own goes into the SSL. tls_prepare has
+ * seen that all of it is there. */
+static void begin(SSL *ssl, struct tls_check *check)
+{
+    SSL_set_ex_data(ssl, check_index, check);
+    if ((check->verify && !want_trust(ssl, check)) ||
+        (check->cert_file != NULL && !want_identity(ssl, check))) {
+        tls_refuse(check, ERR_reason_error_string(ERR_peek_error()));
+        ERR_clear_error();
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL); /* which says no */
+    }
+}
+
+/* OpenSSL hands itself over as const, and takes changes from here all the same. */
+static void on_info(const SSL *const_ssl, int where, int unused)
+{
+    SSL *ssl = (SSL *)const_ssl;
+    SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+    struct tls_check *check = SSL_get_ex_data(ssl, check_index);
+
+    (void)unused;
+    if ((where & SSL_CB_HANDSHAKE_START) != 0 && SSL_CTX_get_app_data(ctx) != NULL) {
+        begin(ssl, SSL_CTX_get_app_data(ctx)); /* made since tls_prepare: it is ours */
+        SSL_CTX_set_app_data(ctx, NULL);
+    } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && check != NULL) {
+        check->version = SSL_get_version(ssl);
+        SSL_set_read_ahead(ssl, 0);
+        /* The connection may live on for other checks, and tickets and key updates count as
+         * handshakes too: from here on it knows ours no more. */
+        SSL_set_ex_data(ssl, check_index, NULL);
+    }
 }
 
 /* "any" is what OpenSSL 3 can do in its usual setting: older versions than 1.2 are off there. */
@@ -359,6 +245,23 @@ static long want_version(SSL_CTX *ctx, enum site_min_tls min_tls)
 {
     return SSL_CTX_set_min_proto_version(ctx,
                                          min_tls == SITE_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+}
+
+/* What begin will need. */
+static int needs_check(const struct tls_check *check, struct err *err)
+{
+    if (check->verify && tls_trust_find(check->tls, check->ca_file) == NULL) {
+        return err_set(err, ERR_FATAL, "the certificates of %s were not read",
+                       check->ca_file == NULL ? "the system" : check->ca_file);
+    }
+    if (check->verify && host_len(check->host) == 0) {
+        return err_set(err, ERR_FATAL, "cannot verify a certificate for \"%s\"", check->host);
+    }
+    if (check->cert_file != NULL &&
+        tls_identity_find(check->tls, check->cert_file, check->key_file) == NULL) {
+        return err_set(err, ERR_FATAL, "the certificate of %s was not read", check->cert_file);
+    }
+    return 0;
 }
 
 int tls_prepare(void *ssl_ctx, struct tls_check *check, struct err *err)
@@ -369,26 +272,17 @@ int tls_prepare(void *ssl_ctx, struct tls_check *check, struct err *err)
     check->version = NULL;
     check->error = ERROR_NONE;
     check->message[0] = '\0';
-    if (check->verify) {
-        const struct trust *trust = trust_find(check->tls, check->ca_file);
-
-        if (trust == NULL) {
-            return err_set(err, ERR_FATAL, "the certificates of %s were not read",
-                           check->ca_file == NULL ? "the system" : check->ca_file);
-        }
-        SSL_CTX_set1_cert_store(ctx, trust->store);
-        if (want_host(ctx, check->host) != 1) {
-            ERR_clear_error();
-            return err_set(err, ERR_FATAL, "cannot verify a certificate for \"%s\"", check->host);
-        }
+    if (needs_check(check, err) < 0) {
+        return -1;
     }
-    if (want_version(ctx, check->min_tls) != 1 || SSL_CTX_set1_groups_list(ctx, GROUPS) != 1) {
+    if (want_version(ctx, check->min_tls) != 1 || SSL_CTX_set1_groups_list(ctx, TLS_GROUPS) != 1) {
         ERR_clear_error();
         return err_set(err, ERR_FATAL, "OpenSSL refuses the versions or groups asked for");
     }
     SSL_CTX_set_verify(ctx, check->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
     SSL_CTX_set_info_callback(ctx, on_info);
+    SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_app_data(ctx, check);
     return 0;
 }
@@ -398,5 +292,5 @@ void tls_read(void *ssl, struct tls_check *check)
     X509 *leaf = SSL_get0_peer_certificate(ssl);
 
     check->version = SSL_get_version(ssl);
-    check->not_after_s = leaf == NULL ? EVENT_ABSENT : not_after_s(leaf);
+    check->not_after_s = leaf == NULL ? EVENT_ABSENT : tls_time_s(X509_get0_notAfter(leaf));
 }

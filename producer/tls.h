@@ -18,29 +18,42 @@
 
 #include "common/err.h"
 #include "common/event.h"
+#include "common/metrics.h"
 #include "common/site.h"
 
-struct tls; /* the trust stores, by file */
+struct tls; /* what was read from files, and what was verified; for one thread */
 
-struct tls *tls_new(void);
+struct tls *tls_new(struct metrics *m);
 void tls_free(struct tls *t);
+
+/* Call what may begin a handshake between these two, on one thread: there libcurl's SSL_CTX is
+ * cheap. */
+void tls_enter(struct tls *t);
+void tls_leave(struct tls *t);
 
 /* What one connection is to verify, and what came of it. Lives as long as the transfer. */
 struct tls_check {
-    const struct tls *tls;     /* in */
+    struct tls *tls;           /* in */
     const char *host;          /* in: name or numeric address that the certificate must be for */
     const char *ca_file;       /* in: NULL for the system's store */
+    const char *cert_file;     /* in: NULL: none of ours; with key_file */
+    const char *key_file;      /* in */
     bool verify;               /* in */
     enum site_min_tls min_tls; /* in */
     int64_t not_after_s;       /* out: the leaf's end, EVENT_ABSENT when none was shown */
     const char *version;       /* out: "TLSv1.3", static; NULL before the handshake ended */
     enum error_type error;     /* out: ERROR_NONE, TLS_EXPIRED, TLS_HOSTNAME, TLS_UNTRUSTED */
     char message[256];         /* out: OpenSSL's words with the certificate's subject or names */
+    uint64_t trust_generation; /* the module's own */
 };
 
 /* Parse the store of `ca_file` (NULL: the system's) unless it is there already. Not in the hot
  * path: called when sites are loaded. A file that changed since is read anew. ERR_INVALID. */
 int tls_trust(struct tls *t, const char *ca_file, struct err *err) MUST_CHECK;
+
+/* The same for a certificate of ours and its key, both PEM, the key without a password. */
+int tls_identify(struct tls *t, const char *cert_file, const char *key_file,
+                 struct err *err) MUST_CHECK;
 
 /* For CURLOPT_SSL_CTX_FUNCTION: ssl_ctx is an SSL_CTX *. check must outlive the connection's
  * handshake. ERR_FATAL when OpenSSL refuses. */

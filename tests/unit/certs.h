@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define CERT_DAY 86400L
@@ -27,6 +28,7 @@ struct cert_wish {
     const char *usage;         /* extended key usage; NULL: none */
     const struct cert *issuer; /* NULL: signs itself */
     bool authority;
+    const char *curve;     /* NULL: P-256; "RSA" and "ED25519" are no curves and do too */
     long begins_s, ends_s; /* from now; both 0: a day ago to 30 days from now */
 };
 
@@ -39,10 +41,21 @@ static inline void cert_extend(X509 *x509, int nid, const char *value)
     X509_EXTENSION_free(extension);
 }
 
+static inline EVP_PKEY *cert_key(const char *curve)
+{
+    if (curve == NULL) {
+        return EVP_EC_gen("P-256");
+    }
+    if (strcmp(curve, "RSA") == 0) {
+        return EVP_RSA_gen(2048);
+    }
+    return strcmp(curve, "ED25519") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, curve) : EVP_EC_gen(curve);
+}
+
 static inline struct cert cert_make(const struct cert_wish *wish)
 {
     static long serial = 1;
-    struct cert cert = {.x509 = X509_new(), .key = EVP_EC_gen("P-256")};
+    struct cert cert = {.x509 = X509_new(), .key = cert_key(wish->curve)};
     const struct cert *issuer = wish->issuer == NULL ? &cert : wish->issuer;
     bool has_times = wish->begins_s != 0 || wish->ends_s != 0;
     X509_NAME *name;
@@ -65,7 +78,7 @@ static inline struct cert cert_make(const struct cert_wish *wish)
     if (wish->usage != NULL) {
         cert_extend(cert.x509, NID_ext_key_usage, wish->usage);
     }
-    X509_sign(cert.x509, issuer->key, EVP_sha256());
+    X509_sign(cert.x509, issuer->key, EVP_PKEY_is_a(issuer->key, "ED25519") ? NULL : EVP_sha256());
     return cert;
 }
 

@@ -238,7 +238,8 @@ static inline void stand_open(struct stand *stand, size_t in_flight_max)
     struct probe_settings settings = {.in_flight_max = in_flight_max, .user_agent = "stand/1"};
     struct err err;
 
-    *stand = (struct stand){.loop = loop_new(&err), .tls = tls_new(), .metrics = metrics_new()};
+    *stand = (struct stand){.loop = loop_new(&err), .metrics = metrics_new()};
+    stand->tls = tls_new(stand->metrics);
     stand->probe = probe_new(&settings, stand->loop, &stand->resolver, stand->tls, stand->metrics,
                              stand_on_done, stand, &err);
     if (stand->probe == NULL) {

@@ -413,10 +413,10 @@ static void certificates_that_fail_are_told(void **state)
     fails_as(&stand, &site, ERROR_TLS_FAILURE, PHASE_TLS, "");
     SSL_CTX_set_max_proto_version(secure_wrong.tls, 0);
 
-    print_message("  our own certificate cannot be read\n");
+    print_message("  our own certificate was not read\n");
     site.min_tls = SITE_TLS_1_2;
-    site.cert_file = "/nonexistent";
-    fails_as(&stand, &site, ERROR_INTERNAL, PHASE_TLS, "our certificate: ");
+    site.cert_file = site.key_file = "/nonexistent";
+    fails_as(&stand, &site, ERROR_INTERNAL, PHASE_TLS, "/nonexistent was not read");
     stand_close(&stand);
 }
 
@@ -919,10 +919,13 @@ static void a_certificate_of_ours_is_shown_at_home(void **state)
     X509_STORE_load_file(SSL_CTX_get_cert_store(secure.tls), ca_file);
     SSL_CTX_set_verify(secure.tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     assert_true(stand_check(&stand, &site)->error != ERROR_NONE);
-    site.cert_file = own_file;
+    assert_int_equal(tls_identify(stand.tls, own_file, own_file, &err), 0);
+    site.cert_file = site.key_file = own_file;
     succeeds(&stand, &site);
-    site.key_file = own_file;
-    succeeds(&stand, &site);
+
+    print_message("  and to no other site\n");
+    site.cert_file = site.key_file = NULL;
+    assert_true(stand_check(&stand, &site)->error != ERROR_NONE);
     SSL_CTX_set_verify(secure.tls, SSL_VERIFY_NONE, NULL);
     stand_close(&stand);
     unlink(own_file);

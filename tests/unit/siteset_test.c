@@ -20,7 +20,7 @@ struct brief {
     const char *pattern;
     int32_t seconds;
     bool disabled;
-    const char *ca_file;
+    const char *ca_file, *cert_file, *key_file;
 };
 
 static struct targets list(const struct brief *briefs)
@@ -38,6 +38,8 @@ static struct targets list(const struct brief *briefs)
         site->header_pattern = mem_copy_string(brief->pattern);
         site->json_path = mem_copy_string(brief->pattern == NULL ? NULL : "$.a");
         site->ca_file = mem_copy_string(brief->ca_file);
+        site->cert_file = mem_copy_string(brief->cert_file);
+        site->key_file = mem_copy_string(brief->key_file);
         site->enabled = !brief->disabled;
         site->headers = mem_alloc(3, sizeof(site->headers[0]));
         site->headers[0] = mem_copy_string("X: y");
@@ -238,10 +240,13 @@ static void test_a_site_has_one_part_by_its_name(void **state)
     siteset_free(s);
 }
 
-static void test_ca_files_are_listed_once(void **state)
+static void test_files_are_listed_once(void **state)
 {
     static const struct brief briefs[] = {{.name = "a", .ca_file = "/x"},
                                           {.name = "b", .ca_file = "/w"},
+                                          {.name = "d", .cert_file = "/c", .key_file = "/k"},
+                                          {.name = "none"},
+                                          {.name = "e", .cert_file = "/c", .key_file = "/k"},
                                           {.name = "c", .ca_file = "/x"},
                                           {NULL}};
     struct siteset *s = siteset_new(1);
@@ -249,9 +254,13 @@ static void test_ca_files_are_listed_once(void **state)
     struct site_change *change = siteset_take_over(s, &targets);
 
     (void)state;
-    assert_string_equal(change->ca_files[0], "/w");
-    assert_string_equal(change->ca_files[1], "/x");
-    assert_null(change->ca_files[2]);
+    assert_int_equal(change->file_count, 3);
+    assert_null(change->files[0].ca_file);
+    assert_string_equal(change->files[0].cert_file, "/c");
+    assert_string_equal(change->files[0].key_file, "/k");
+    assert_string_equal(change->files[1].ca_file, "/w");
+    assert_string_equal(change->files[2].ca_file, "/x");
+    assert_null(change->files[2].cert_file);
     make(change);
     site_change_free(change);
     siteset_free(s);
@@ -264,7 +273,7 @@ int main(void)
         cmocka_unit_test(test_what_is_equal_is_shared),
         cmocka_unit_test(test_a_member_in_flight_is_freed_after_its_last_check),
         cmocka_unit_test(test_a_site_has_one_part_by_its_name),
-        cmocka_unit_test(test_ca_files_are_listed_once),
+        cmocka_unit_test(test_files_are_listed_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

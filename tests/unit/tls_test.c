@@ -30,11 +30,16 @@ enum kind {
     FOR_CLIENTS,
     MANY_NAMES,
     NO_NAMES,
+    RSA_KEY,
+    P384_KEY,
+    ED25519_KEY,
+    FROM_RSA,
     KINDS,
 };
 
 static struct cert certs[KINDS];
 static char authority_file[32], middle_file[32];
+static struct metrics *metrics;
 
 static const struct cert_wish wishes[KINDS] = {
     [AUTHORITY] = {.subject = "Test Root", .authority = true},
@@ -76,12 +81,26 @@ static const struct cert_wish wishes[KINDS] = {
     [MANY_NAMES] = {.subject = "many",
                     .names = "DNS:a.test,DNS:b.test,DNS:c.test,DNS:d.test,DNS:e.test",
                     .issuer = &certs[AUTHORITY]},
+    [RSA_KEY] = {.subject = "rsa",
+                 .names = "DNS:www.site.test",
+                 .issuer = &certs[AUTHORITY],
+                 .curve = "RSA"},
+    [P384_KEY] = {.subject = "p384",
+                  .names = "DNS:www.site.test",
+                  .issuer = &certs[AUTHORITY],
+                  .curve = "P-384"},
+    [ED25519_KEY] = {.subject = "ed25519",
+                     .names = "DNS:www.site.test",
+                     .issuer = &certs[AUTHORITY],
+                     .curve = "ED25519"},
+    [FROM_RSA] = {.subject = "below", .names = "DNS:www.site.test", .issuer = &certs[RSA_KEY]},
     [NO_NAMES] = {.subject = "nameless", .names = "email:a@b.test", .issuer = &certs[AUTHORITY]},
 };
 
 static int make_certs(void **state)
 {
     (void)state;
+    metrics = metrics_new();
     for (int kind = 0; kind < KINDS; kind++) {
         certs[kind] = cert_make(&wishes[kind]);
     }
@@ -98,6 +117,7 @@ static int free_certs(void **state)
     }
     unlink(authority_file);
     unlink(middle_file);
+    metrics_free(metrics);
     return 0;
 }
 
@@ -106,14 +126,15 @@ static int free_certs(void **state)
 struct talk {
     SSL_CTX *client_ctx, *server_ctx;
     SSL *client, *server;
+    struct tls *tls;
 };
 
-static void talk_open(struct talk *talk, enum kind kind, int server_version_max)
+/* As libcurl does it: a context, our preparation of it, an SSL, its handshake. */
+static void talk_open(struct talk *talk, struct tls *tls, enum kind kind, int server_version_max)
 {
     BIO *client_end, *server_end;
 
-    *talk = (struct talk){.client_ctx = SSL_CTX_new(TLS_client_method()),
-                          .server_ctx = cert_server(&certs[kind])};
+    *talk = (struct talk){.server_ctx = cert_server(&certs[kind])};
     SSL_CTX_set_security_level(talk->server_ctx, 0);
     SSL_CTX_set_min_proto_version(talk->server_ctx, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(talk->server_ctx, server_version_max);
@@ -122,6 +143,9 @@ static void talk_open(struct talk *talk, enum kind kind, int server_version_max)
     SSL_set_bio(talk->server, server_end, server_end);
     SSL_set_accept_state(talk->server);
     talk->client = (SSL *)client_end; /* until talk_shake makes the SSL of the prepared context */
+    talk->tls = tls;
+    tls_enter(tls);
+    talk->client_ctx = SSL_CTX_new(TLS_client_method());
 }
 
 static bool talk_shake(struct talk *talk)
@@ -137,6 +161,7 @@ static bool talk_shake(struct talk *talk)
         theirs = SSL_do_handshake(talk->server);
     }
     ERR_clear_error();
+    tls_leave(talk->tls);
     return ours == 1;
 }
 
@@ -198,12 +223,17 @@ static void handshakes_are_judged(void **state)
         {"an IPv6 address is accepted", ADDRESSES, "::1", ERROR_NONE, "", false},
         {"an intermediate in the file is trusted", UNDER_MIDDLE, "www.site.test", ERROR_NONE, "",
          true},
+        {"a leaf signed by what is no authority is refused", FROM_RSA, "www.site.test",
+         ERROR_TLS_UNTRUSTED, "issued by CN=rsa", false},
+        {"an RSA key is accepted", RSA_KEY, "www.site.test", ERROR_NONE, "", false},
+        {"a P-384 key is accepted", P384_KEY, "www.site.test", ERROR_NONE, "", false},
+        {"an Ed25519 key is accepted", ED25519_KEY, "www.site.test", ERROR_NONE, "", false},
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const char *ca_file = rows[i].trust_middle ? middle_file : authority_file;
-        struct tls *tls = tls_new();
+        struct tls *tls = tls_new(metrics);
         struct talk talk;
         struct err err;
         struct tls_check check = {
@@ -216,7 +246,7 @@ static void handshakes_are_judged(void **state)
 
         print_message("  %s\n", rows[i].name);
         assert_int_equal(tls_trust(tls, ca_file, &err), 0);
-        talk_open(&talk, rows[i].kind, TLS1_3_VERSION);
+        talk_open(&talk, tls, rows[i].kind, TLS1_3_VERSION);
         assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
         assert_int_equal(talk_shake(&talk), rows[i].error == ERROR_NONE);
         assert_int_equal(check.error, rows[i].error);
@@ -239,14 +269,14 @@ static void without_verification_all_is_accepted_and_told(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        struct tls *tls = tls_new(); /* nothing was read: nothing is needed */
+        struct tls *tls = tls_new(metrics); /* nothing was read: nothing is needed */
         struct tls_check check = {.tls = tls, .host = "x.test", .min_tls = SITE_TLS_1_2};
         long ends_s = wishes[kinds[i]].ends_s != 0 ? wishes[kinds[i]].ends_s : 30 * CERT_DAY;
         int64_t expected_s = time(NULL) + ends_s;
         struct talk talk;
         struct err err;
 
-        talk_open(&talk, kinds[i], TLS1_3_VERSION);
+        talk_open(&talk, tls, kinds[i], TLS1_3_VERSION);
         assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
         assert_true(talk_shake(&talk));
         assert_int_equal(check.error, ERROR_NONE);
@@ -275,13 +305,13 @@ static void old_versions_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct tls *tls = tls_new();
+        struct tls *tls = tls_new(metrics);
         struct tls_check check = {.tls = tls, .host = "x.test", .min_tls = rows[i].min_tls};
         struct talk talk;
         struct err err;
 
         print_message("  %s\n", rows[i].name);
-        talk_open(&talk, GOOD, rows[i].server_version_max);
+        talk_open(&talk, tls, GOOD, rows[i].server_version_max);
         assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
         assert_int_equal(talk_shake(&talk), rows[i].version != NULL);
         assert_int_equal(check.error, ERROR_NONE);
@@ -298,7 +328,7 @@ static void old_versions_are_refused(void **state)
 /* The check is over, and its memory may be another's, while the connection lives on. */
 static void a_connection_forgets_its_check(void **state)
 {
-    struct tls *tls = tls_new();
+    struct tls *tls = tls_new(metrics);
     struct tls_check check = {.tls = tls, .host = "x.test", .min_tls = SITE_TLS_1_2};
     struct tls_check again = {.not_after_s = EVENT_ABSENT};
     struct talk talk;
@@ -306,7 +336,7 @@ static void a_connection_forgets_its_check(void **state)
     char byte;
 
     (void)state;
-    talk_open(&talk, GOOD, TLS1_2_VERSION);
+    talk_open(&talk, tls, GOOD, TLS1_2_VERSION);
     assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
     SSL_CTX_clear_options(talk.client_ctx, SSL_OP_NO_RENEGOTIATION);
     assert_true(talk_shake(&talk));
@@ -364,7 +394,7 @@ static void files_without_certificates_are_refused(void **state)
          "no"},
     };
     char path[] = "/tmp/trust.XXXXXX";
-    struct tls *tls = tls_new();
+    struct tls *tls = tls_new(metrics);
     struct err err;
 
     (void)state;
@@ -391,7 +421,7 @@ static bool accepts_good(struct tls *tls, const char *ca_file)
     struct talk talk;
     struct err err;
 
-    talk_open(&talk, GOOD, TLS1_3_VERSION);
+    talk_open(&talk, tls, GOOD, TLS1_3_VERSION);
     assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
 
     bool accepted = talk_shake(&talk);
@@ -402,7 +432,7 @@ static bool accepts_good(struct tls *tls, const char *ca_file)
 
 static void a_changed_file_is_read_anew(void **state)
 {
-    struct tls *tls = tls_new();
+    struct tls *tls = tls_new(metrics);
     struct err err;
     char path[32];
 
@@ -426,7 +456,7 @@ static void a_changed_file_is_read_anew(void **state)
 
 static void the_system_has_a_store(void **state)
 {
-    struct tls *tls = tls_new();
+    struct tls *tls = tls_new(metrics);
     struct err err;
 
     (void)state;
@@ -449,7 +479,7 @@ static void the_system_has_a_store(void **state)
 
 static void preparing_without_trust_or_name_fails(void **state)
 {
-    struct tls *tls = tls_new();
+    struct tls *tls = tls_new(metrics);
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     struct tls_check check = {.tls = tls, .host = "x.test", .verify = true};
     struct err err;
@@ -471,18 +501,283 @@ static void preparing_without_trust_or_name_fails(void **state)
     tls_free(NULL);
 }
 
+/* The lists of algorithms that handshakes are made from are short: see tls_lean.h. */
+static void what_servers_speak_is_spoken(void **state)
+{
+    static const struct {
+        const char *name;
+        enum kind kind;
+        int version;
+        const char *ciphers; /* NULL: the usual ones */
+        const char *groups;  /* NULL: likewise */
+    } rows[] = {
+        {"only P-256", GOOD, TLS1_3_VERSION, NULL, "P-256"},
+        {"only P-384", P384_KEY, TLS1_3_VERSION, NULL, "P-384"},
+        {"only P-521", GOOD, TLS1_3_VERSION, NULL, "P-521"},
+        {"only X25519", ED25519_KEY, TLS1_3_VERSION, NULL, "X25519"},
+        {"1.2, ECDSA, a block cipher with HMAC", GOOD, TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA",
+         NULL},
+        {"1.2, RSA, a block cipher with HMAC", RSA_KEY, TLS1_2_VERSION, "ECDHE-RSA-AES256-SHA384",
+         NULL},
+        {"1.2, RSA, finite fields", RSA_KEY, TLS1_2_VERSION, "DHE-RSA-AES128-SHA256", NULL},
+        {"1.2, RSA, no key exchange", RSA_KEY, TLS1_2_VERSION, "AES128-GCM-SHA256", NULL},
+        {"1.2, CCM", GOOD, TLS1_2_VERSION, "ECDHE-ECDSA-AES128-CCM8", NULL},
+        {"1.2, ChaCha20", ED25519_KEY, TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305", NULL},
+    };
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tls_check check = {
+            .tls = tls, .host = "www.site.test", .ca_file = authority_file, .verify = true};
+        struct talk talk;
+
+        print_message("  %s\n", rows[i].name);
+        talk_open(&talk, tls, rows[i].kind, rows[i].version);
+        SSL_set_dh_auto(talk.server, 1);
+        if (rows[i].ciphers != NULL) {
+            assert_int_equal(SSL_set_cipher_list(talk.server, rows[i].ciphers), 1);
+        }
+        if (rows[i].groups != NULL) {
+            assert_int_equal(SSL_set1_groups_list(talk.server, rows[i].groups), 1);
+        }
+        assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
+        SSL_CTX_set_cipher_list(talk.client_ctx, "ALL:!aNULL"); /* as libcurl sets them */
+        assert_true(talk_shake(&talk));
+        assert_int_equal(check.error, ERROR_NONE);
+        talk_close(&talk);
+    }
+    tls_free(tls);
+}
+
+/* --- Chains that were verified before --- */
+
+/* How a handshake ends, and whether its chain was known. */
+static enum error_type shake(struct tls *tls, enum kind kind, const char *host, const char *ca_file,
+                             bool *known)
+{
+    struct metric *knowns = metrics_counter(metrics, "sitewatch_tls_chains", "", "known=\"yes\"");
+    uint64_t before = metric_value(knowns);
+    struct tls_check check = {.tls = tls, .host = host, .ca_file = ca_file, .verify = true};
+    struct talk talk;
+    struct err err;
+
+    talk_open(&talk, tls, kind, TLS1_3_VERSION);
+    assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
+
+    bool well = talk_shake(&talk);
+
+    assert_int_equal(well, check.error == ERROR_NONE);
+    assert_true(check.not_after_s != EVENT_ABSENT);
+    talk_close(&talk);
+    *known = metric_value(knowns) > before;
+    return check.error;
+}
+
+static void only_the_same_chain_for_the_same_name_is_known(void **state)
+{
+    static const struct {
+        const char *name;
+        enum kind kind;
+        const char *host;
+        const char *ca_file;
+        enum error_type error;
+        bool known;
+    } rows[] = {
+        {"what was never seen is verified", WILDCARD, "a.site.test", authority_file, ERROR_NONE,
+         false},
+        {"the same again is known", WILDCARD, "a.site.test", authority_file, ERROR_NONE, true},
+        {"another name is verified", WILDCARD, "b.site.test", authority_file, ERROR_NONE, false},
+        {"a name it is not for is refused", WILDCARD, "site.test", authority_file,
+         ERROR_TLS_HOSTNAME, false},
+        {"and refused again", WILDCARD, "site.test", authority_file, ERROR_TLS_HOSTNAME, false},
+        {"another store does not trust it", WILDCARD, "a.site.test", middle_file,
+         ERROR_TLS_UNTRUSTED, false},
+        {"another certificate is verified", GOOD, "www.site.test", authority_file, ERROR_NONE,
+         false},
+        {"one that is not trusted", SELF_SIGNED, "www.site.test", authority_file,
+         ERROR_TLS_UNTRUSTED, false},
+        {"is not trusted later either", SELF_SIGNED, "www.site.test", authority_file,
+         ERROR_TLS_UNTRUSTED, false},
+        {"an expired one is never known", EXPIRED, "www.site.test", authority_file,
+         ERROR_TLS_EXPIRED, false},
+        {"the first is still known", WILDCARD, "a.site.test", authority_file, ERROR_NONE, true},
+    };
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    assert_int_equal(tls_trust(tls, middle_file, &err), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool known;
+
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(shake(tls, rows[i].kind, rows[i].host, rows[i].ca_file, &known),
+                         rows[i].error);
+        assert_int_equal(known, rows[i].known);
+    }
+    tls_free(tls);
+}
+
+static void a_store_that_was_read_anew_knows_nothing(void **state)
+{
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+    char path[32], next[32];
+    bool known;
+
+    (void)state;
+    cert_save(&certs[AUTHORITY], false, path);
+    assert_int_equal(tls_trust(tls, path, &err), 0);
+    assert_int_equal(shake(tls, GOOD, "www.site.test", path, &known), ERROR_NONE);
+    assert_int_equal(shake(tls, GOOD, "www.site.test", path, &known), ERROR_NONE);
+    assert_true(known);
+
+    cert_save(&certs[STRANGER], false, next);
+    rename(next, path);
+    assert_int_equal(tls_trust(tls, path, &err), 0);
+    assert_int_equal(shake(tls, GOOD, "www.site.test", path, &known), ERROR_TLS_UNTRUSTED);
+    assert_false(known);
+    unlink(path);
+    tls_free(tls);
+}
+
+/* --- Our own certificates --- */
+
+static void what_is_no_certificate_of_ours_is_refused(void **state)
+{
+    static const char encrypted[] =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    char cert[32], other[32], text[] = "/tmp/identity.XXXXXX";
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+
+    (void)state;
+    cert_save(&certs[FOR_CLIENTS], true, cert);
+    cert_save(&certs[GOOD], true, other);
+    close(mkstemp(text));
+
+    const struct {
+        const char *name, *cert_file, *key_file, *text, *message;
+    } rows[] = {
+        {"no certificate file", "/nonexistent", cert, "", "cert_file: /nonexistent: No such"},
+        {"no key file", cert, "/nonexistent", "", "key_file: /nonexistent: No such"},
+        {"an empty certificate file", text, cert, "", "no certificate could be read"},
+        {"a key file without a key", cert, text, "hello\n", "no key could be read"},
+        {"a key that asks for a password", cert, text, encrypted, "no key could be read"},
+        {"the key of another", cert, other, "", "not the key of the certificate"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("  %s\n", rows[i].name);
+        write_file(text, rows[i].text);
+        assert_int_equal(tls_identify(tls, rows[i].cert_file, rows[i].key_file, &err), -1);
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_non_null(strstr(err.message, rows[i].message));
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    unlink(text);
+    unlink(cert);
+    unlink(other);
+    tls_free(tls);
+}
+
+/* The subject that the server is shown; "" for none. */
+static void shown(struct tls *tls, const char *file, char *subject, size_t size)
+{
+    struct tls_check check = {.tls = tls, .host = "x.test", .cert_file = file, .key_file = file};
+    struct talk talk;
+    struct err err;
+
+    talk_open(&talk, tls, GOOD, TLS1_3_VERSION);
+    SSL_set_verify(talk.server, SSL_VERIFY_PEER, NULL);
+    X509_STORE_add_cert(SSL_CTX_get_cert_store(talk.server_ctx), certs[AUTHORITY].x509);
+    assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
+    assert_true(talk_shake(&talk));
+
+    X509 *cert = SSL_get0_peer_certificate(talk.server);
+
+    subject[0] = '\0';
+    if (cert != NULL) {
+        X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, subject, (int)size);
+    }
+    talk_close(&talk);
+}
+
+static void a_certificate_of_ours_is_shown_to_its_site_alone(void **state)
+{
+    static const enum kind kinds[] = {FOR_CLIENTS, RSA_KEY};
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+    char path[32], next[32], subject[64];
+
+    (void)state;
+    cert_save(&certs[FOR_CLIENTS], true, path);
+    shown(tls, NULL, subject, sizeof(subject));
+    assert_string_equal(subject, "");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        cert_save(&certs[kinds[i]], true, next);
+        rename(next, path);
+        assert_int_equal(tls_identify(tls, path, path, &err), 0);
+        assert_int_equal(tls_identify(tls, path, path, &err), 0);
+        shown(tls, path, subject, sizeof(subject));
+        assert_string_equal(subject, wishes[kinds[i]].subject);
+        shown(tls, NULL, subject, sizeof(subject));
+        assert_string_equal(subject, "");
+    }
+    unlink(path);
+    tls_free(tls);
+}
+
+/* Outside of tls_enter and tls_leave all is OpenSSL's own. */
+static void others_have_their_own_contexts(void **state)
+{
+    struct tls *tls = tls_new(metrics);
+    OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(NULL);
+
+    (void)state;
+    tls_enter(tls);
+
+    SSL_CTX *first = SSL_CTX_new(TLS_client_method());
+    SSL_CTX *second = SSL_CTX_new(TLS_client_method());
+    SSL_CTX *server = SSL_CTX_new(TLS_server_method());
+
+    assert_ptr_equal(first, second);
+    assert_ptr_not_equal(first, server);
+    tls_leave(tls);
+    assert_ptr_equal(OSSL_LIB_CTX_set0_default(NULL), before);
+
+    SSL_CTX *own = SSL_CTX_new(TLS_client_method());
+
+    assert_ptr_not_equal(own, first);
+    SSL_CTX_free(first);
+    SSL_CTX_free(second);
+    SSL_CTX_free(server);
+    SSL_CTX_free(own);
+    tls_free(tls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handshakes_are_judged),
         cmocka_unit_test(without_verification_all_is_accepted_and_told),
         cmocka_unit_test(old_versions_are_refused),
+        cmocka_unit_test(what_servers_speak_is_spoken),
         cmocka_unit_test(a_connection_forgets_its_check),
         cmocka_unit_test(reading_nothing_tells_nothing),
         cmocka_unit_test(files_without_certificates_are_refused),
         cmocka_unit_test(a_changed_file_is_read_anew),
         cmocka_unit_test(the_system_has_a_store),
         cmocka_unit_test(preparing_without_trust_or_name_fails),
+        cmocka_unit_test(only_the_same_chain_for_the_same_name_is_known),
+        cmocka_unit_test(a_store_that_was_read_anew_knows_nothing),
+        cmocka_unit_test(what_is_no_certificate_of_ours_is_refused),
+        cmocka_unit_test(a_certificate_of_ours_is_shown_to_its_site_alone),
+        cmocka_unit_test(others_have_their_own_contexts),
     };
 
     return cmocka_run_group_tests(tests, make_certs, free_certs);

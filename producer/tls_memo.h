@@ -1,0 +1,34 @@
+/*
+ * tls_memo - which certificate chains were verified for which name, so that the same bytes need
+ * not be verified again.
+ *
+ * A chain is known by the SHA-256 of all that its verification looks at but the clock: the
+ * certificates as the server sent them, byte by byte, the name or address that was asked for, and
+ * which trust store. The clock is looked at each time. That the server holds the key of the
+ * certificate is no part of it: the handshake proves that anew each time.
+ *
+ * A table of fixed size; of those that share a place the one not used for longest goes.
+ */
+#ifndef PRODUCER_TLS_MEMO_H
+#define PRODUCER_TLS_MEMO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TLS_MEMO_CHAINS_MAX 16384
+#define TLS_MEMO_KEY_BYTES 32
+
+struct tls_memo;
+
+struct tls_memo *tls_memo_new(void);
+void tls_memo_free(struct tls_memo *memo);
+
+/* Whether the chain was found good, and all its certificates are valid at now_s. */
+bool tls_memo_knows(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
+                    int64_t now_s);
+/* It was found good; all its certificates are valid from begins_s until before ends_s. */
+void tls_memo_add(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
+                  int64_t begins_s, int64_t ends_s);
+
+#endif

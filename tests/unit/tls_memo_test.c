@@ -1,0 +1,112 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "producer/tls_memo.h"
+
+/* As spread as a hash: two numbers never share their first bytes. */
+static const unsigned char *key_of(uint32_t number)
+{
+    static unsigned char key[TLS_MEMO_KEY_BYTES];
+
+    memset(key, 0, sizeof(key));
+    memcpy(key, &number, sizeof(number));
+    return key;
+}
+
+static void times_are_looked_at_each_time(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t now_s;
+        bool known;
+    } rows[] = {
+        {"the second before it begins", 999, false},
+        {"the second it begins", 1000, true},
+        {"the last second", 1999, true},
+        {"the second it ends", 2000, false},
+        {"long after", INT64_MAX, false},
+        {"a clock set back", 1500, true},
+    };
+    struct tls_memo *memo = tls_memo_new();
+
+    (void)state;
+    assert_false(tls_memo_knows(memo, key_of(1), 1500));
+    tls_memo_add(memo, key_of(1), 1000, 2000);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(tls_memo_knows(memo, key_of(1), rows[i].now_s), rows[i].known);
+    }
+    tls_memo_free(memo);
+}
+
+static void every_byte_of_a_key_counts(void **state)
+{
+    struct tls_memo *memo = tls_memo_new();
+    unsigned char key[TLS_MEMO_KEY_BYTES];
+
+    (void)state;
+    memcpy(key, key_of(7), sizeof(key));
+    tls_memo_add(memo, key, 0, 10);
+    for (size_t i = 0; i < sizeof(key); i++) {
+        key[i] ^= 1;
+        assert_false(tls_memo_knows(memo, key, 5));
+        key[i] ^= 1;
+    }
+    assert_true(tls_memo_knows(memo, key, 5));
+    tls_memo_free(memo);
+}
+
+static void one_added_again_has_its_new_times(void **state)
+{
+    struct tls_memo *memo = tls_memo_new();
+
+    (void)state;
+    tls_memo_add(memo, key_of(1), 0, 10);
+    tls_memo_add(memo, key_of(1), 0, 20);
+    assert_true(tls_memo_knows(memo, key_of(1), 15));
+    tls_memo_free(memo);
+}
+
+static void when_full_the_one_not_used_for_longest_goes(void **state)
+{
+    struct tls_memo *memo = tls_memo_new();
+    size_t known = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < TLS_MEMO_CHAINS_MAX; i++) {
+        tls_memo_add(memo, key_of(i), 0, 10);
+    }
+    for (uint32_t i = 0; i < TLS_MEMO_CHAINS_MAX; i++) {
+        known += tls_memo_knows(memo, key_of(i), 5) ? 1 : 0;
+    }
+    assert_int_equal(known, TLS_MEMO_CHAINS_MAX); /* these keys fill every place */
+
+    /* Key 0 shares its place with others; it was used first, then again. */
+    assert_true(tls_memo_knows(memo, key_of(0), 5));
+    tls_memo_add(memo, key_of(TLS_MEMO_CHAINS_MAX), 0, 10);
+    assert_true(tls_memo_knows(memo, key_of(0), 5));
+    assert_true(tls_memo_knows(memo, key_of(TLS_MEMO_CHAINS_MAX), 5));
+    known = 0;
+    for (uint32_t i = 0; i <= TLS_MEMO_CHAINS_MAX; i++) {
+        known += tls_memo_knows(memo, key_of(i), 5) ? 1 : 0;
+    }
+    assert_int_equal(known, TLS_MEMO_CHAINS_MAX);
+    tls_memo_free(memo);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(times_are_looked_at_each_time),
+        cmocka_unit_test(every_byte_of_a_key_counts),
+        cmocka_unit_test(one_added_again_has_its_new_times),
+        cmocka_unit_test(when_full_the_one_not_used_for_longest_goes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
