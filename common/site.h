@@ -79,6 +79,7 @@ struct site {
     bool follow_redirects;
     bool verify_tls;
     bool reuse_connection;
+    bool tls_resume;
     bool allow_private;
     bool enabled;
 };

@@ -210,6 +210,11 @@ static const struct site_option options[] = {
       "keep the connection for the next check; DNS, connect and TLS are then not measured"},
      .kind = OPTION_BOOL,
      FIELD(reuse_connection)},
+    {{"tls_resume", "bool", "false",
+      "resume the TLS session of the last check, when its certificates are valid still; the full "
+      "handshake is then not measured"},
+     .kind = OPTION_BOOL,
+     FIELD(tls_resume)},
     {{"failures", "1..1000", "1", "checks that fail in a row before an incident opens"},
      .kind = OPTION_INT,
      FIELD(failures),

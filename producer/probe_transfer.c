@@ -387,6 +387,9 @@ static bool set_tls(struct slot *slot)
         .cert_file = identified ? site->cert_file : NULL,
         .key_file = identified ? site->key_file : NULL,
         .verify = site->verify_tls,
+        .resume = site->tls_resume ? site->name : NULL,
+        .address = slot->addresses[slot->address_at],
+        .port = slot->target.port,
         .min_tls = site->min_tls,
         .not_after_s = EVENT_ABSENT,
     };

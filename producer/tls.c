@@ -18,11 +18,13 @@ static int check_index = -1;
 static void make_index(void)
 {
     check_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    tls_resume_make_index();
 }
 
 struct tls *tls_new(struct metrics *m)
 {
     static const char help[] = "Certificate chains by whether their bytes were verified before";
+    static const char handshakes[] = "TLS handshakes that ended well";
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct tls *t = mem_alloc(1, sizeof(*t));
 
@@ -32,6 +34,9 @@ struct tls *tls_new(struct metrics *m)
     t->sha256 = EVP_MD_fetch(t->lean.context, "SHA256", NULL);
     t->memo = tls_memo_new();
     t->chains_verified = metrics_counter(m, "sitewatch_tls_chains", help, "known=\"no\"");
+    t->sessions = tls_sessions_new(m);
+    t->full = metrics_counter(m, "sitewatch_tls_handshakes", handshakes, "resumed=\"no\"");
+    t->resumed = metrics_counter(m, "sitewatch_tls_handshakes", handshakes, "resumed=\"yes\"");
     t->chains_known = metrics_counter(m, "sitewatch_tls_chains", help, "known=\"yes\"");
     return t;
 }
@@ -44,6 +49,7 @@ void tls_free(struct tls *t)
     tls_trusts_free(t);
     tls_identities_free(t);
     tls_memo_free(t->memo);
+    tls_sessions_free(t->sessions);
     EVP_MD_free(t->sha256);
     SSL_CTX_free(t->shared);
     tls_lean_close(&t->lean);
@@ -66,19 +72,11 @@ void tls_leave(struct tls *t)
 
 /* --- Verification --- */
 
-static bool digest_bytes(EVP_MD_CTX *hash, const void *bytes, size_t len)
-{
-    uint64_t size = len;
-
-    return EVP_DigestUpdate(hash, &size, sizeof(size)) == 1 &&
-           EVP_DigestUpdate(hash, bytes, len) == 1;
-}
-
 static bool digest_cert(EVP_MD_CTX *hash, X509 *cert)
 {
     unsigned char *der = NULL;
     int len = i2d_X509(cert, &der);
-    bool ok = len > 0 && digest_bytes(hash, der, (size_t)len);
+    bool ok = len > 0 && tls_digest_bytes(hash, der, (size_t)len);
 
     OPENSSL_free(der);
     return ok;
@@ -92,8 +90,8 @@ static bool chain_key(X509_STORE_CTX *ctx, const struct tls_check *check,
     EVP_MD_CTX *hash = EVP_MD_CTX_new();
     bool ok = hash != NULL && sk_X509_num(sent) > 0 &&
               EVP_DigestInit_ex(hash, check->tls->sha256, NULL) == 1 &&
-              digest_bytes(hash, &check->trust_generation, sizeof(check->trust_generation)) &&
-              digest_bytes(hash, check->host, strlen(check->host));
+              tls_digest_bytes(hash, &check->trust_generation, sizeof(check->trust_generation)) &&
+              tls_digest_bytes(hash, check->host, strlen(check->host));
 
     for (int i = 0; ok && i < sk_X509_num(sent); i++) {
         ok = digest_cert(hash, sk_X509_value(sent, i));
@@ -104,12 +102,11 @@ static bool chain_key(X509_STORE_CTX *ctx, const struct tls_check *check,
 }
 
 /* The time in which all certificates of the chain that was built are valid, its root too. */
-static bool chain_times(X509_STORE_CTX *ctx, int64_t *begins_s, int64_t *ends_s)
+static bool chain_times(X509_STORE_CTX *ctx, struct tls_times *times)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
 
-    *begins_s = 0;
-    *ends_s = INT64_MAX;
+    *times = (struct tls_times){0, INT64_MAX};
     for (int i = 0; i < sk_X509_num(chain); i++) {
         const X509 *cert = sk_X509_value(chain, i);
         int64_t begins = tls_time_s(X509_get0_notBefore(cert));
@@ -118,20 +115,19 @@ static bool chain_times(X509_STORE_CTX *ctx, int64_t *begins_s, int64_t *ends_s)
         if (ends == EVENT_ABSENT) {
             return false;
         }
-        *begins_s = begins > *begins_s ? begins : *begins_s;
-        *ends_s = ends < *ends_s ? ends : *ends_s;
+        times->begins_s = begins > times->begins_s ? begins : times->begins_s;
+        times->ends_s = ends < times->ends_s ? ends : times->ends_s;
     }
     return sk_X509_num(chain) > 0;
 }
 
-static bool verify(X509_STORE_CTX *ctx, struct tls_check *check)
+static bool verify(X509_STORE_CTX *ctx, struct tls_check *check, struct tls_times *times)
 {
     struct tls *t = check->tls;
     unsigned char key[TLS_MEMO_KEY_BYTES];
     bool has_key = chain_key(ctx, check, key);
-    int64_t begins_s, ends_s;
 
-    if (has_key && tls_memo_knows(t->memo, key, time(NULL))) {
+    if (has_key && tls_memo_knows(t->memo, key, time(NULL), times)) {
         metric_add(t->chains_known, 1);
         return true;
     }
@@ -139,8 +135,10 @@ static bool verify(X509_STORE_CTX *ctx, struct tls_check *check)
     if (X509_verify_cert(ctx) != 1) {
         return false;
     }
-    if (has_key && chain_times(ctx, &begins_s, &ends_s)) {
-        tls_memo_add(t->memo, key, begins_s, ends_s);
+    if (!chain_times(ctx, times)) {
+        *times = (struct tls_times){0, 0}; /* good now, and that is all we know */
+    } else if (has_key) {
+        tls_memo_add(t->memo, key, times);
     }
     return true;
 }
@@ -150,6 +148,7 @@ static int on_verify(X509_STORE_CTX *ctx, void *unused)
 {
     const SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_check *check = SSL_get_ex_data(ssl, check_index);
+    struct tls_times times = {0, INT64_MAX};
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
 
     (void)unused;
@@ -160,7 +159,8 @@ static int on_verify(X509_STORE_CTX *ctx, void *unused)
     if (check->error != ERROR_NONE) {
         return 0;
     }
-    if (!check->verify || verify(ctx, check)) {
+    if (!check->verify || verify(ctx, check, &times)) {
+        tls_resume_verified(ssl, check, &times);
         return 1;
     }
     X509 *wrong = X509_STORE_CTX_get_current_cert(ctx);
@@ -207,6 +207,8 @@ static bool want_identity(SSL *ssl, const struct tls_check *check)
     return SSL_use_cert_and_key(ssl, held->leaf, held->key, held->chain, 1) == 1;
 }
 
+/* --- The course of a handshake --- */
+
 /* The context is one for all, so that what is the site's own goes into the SSL. tls_prepare has
  * seen that all of it is there. */
 static void begin(SSL *ssl, struct tls_check *check)
@@ -217,6 +219,8 @@ static void begin(SSL *ssl, struct tls_check *check)
         tls_refuse(check, ERR_reason_error_string(ERR_peek_error()));
         ERR_clear_error();
         SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL); /* which says no */
+    } else if (check->resume != NULL) {
+        tls_resume_begin(ssl, check);
     }
 }
 
@@ -233,6 +237,7 @@ static void on_info(const SSL *const_ssl, int where, int unused)
         SSL_CTX_set_app_data(ctx, NULL);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && check != NULL) {
         check->version = SSL_get_version(ssl);
+        tls_resume_done(ssl, check);
         SSL_set_read_ahead(ssl, 0);
         /* The connection may live on for other checks, and tickets and key updates count as
          * handshakes too: from here on it knows ours no more. */
@@ -283,6 +288,8 @@ int tls_prepare(void *ssl_ctx, struct tls_check *check, struct err *err)
     SSL_CTX_set_cert_verify_callback(ctx, on_verify, NULL);
     SSL_CTX_set_info_callback(ctx, on_info);
     SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, tls_resume_on_session);
     SSL_CTX_set_app_data(ctx, check);
     return 0;
 }

@@ -39,6 +39,9 @@ struct tls_check {
     const char *cert_file;     /* in: NULL: none of ours; with key_file */
     const char *key_file;      /* in */
     bool verify;               /* in */
+    const char *resume;        /* in: whose session is resumed and kept; NULL: a full handshake */
+    const char *address;       /* in: with resume; numeric, of the server */
+    uint16_t port;             /* in: likewise */
     enum site_min_tls min_tls; /* in */
     int64_t not_after_s;       /* out: the leaf's end, EVENT_ABSENT when none was shown */
     const char *version;       /* out: "TLSv1.3", static; NULL before the handshake ended */

@@ -5,6 +5,8 @@
  *   tls_files.c  trust stores and our own certificates, read once a file
  *   tls_words.c  what is wrong with a certificate, for a person
  *   tls_memo.c   chains that were verified
+ *   tls_resume.c how a session is resumed and kept
+ *   tls_sessions.c  the sessions
  *   tls_lean.c   OpenSSL's algorithms, with shorter lists
  *   tls_shared.c one SSL_CTX for all connections
  */
@@ -20,6 +22,7 @@
 #include "producer/tls.h"
 #include "producer/tls_lean.h"
 #include "producer/tls_memo.h"
+#include "producer/tls_sessions.h"
 
 /* One file's certificates, as they were when it was read. */
 struct tls_trust {
@@ -54,7 +57,8 @@ struct tls {
     struct tls_identity *identities;
     uint64_t generation; /* counts readings of files */
     struct tls_memo *memo;
-    struct metric *chains_verified, *chains_known;
+    struct tls_sessions *sessions;
+    struct metric *chains_verified, *chains_known, *full, *resumed;
 };
 
 /* --- tls_files --- */
@@ -65,6 +69,22 @@ const struct tls_identity *tls_identity_find(const struct tls *t, const char *ce
                                              const char *key_file);
 void tls_trusts_free(struct tls *t);
 void tls_identities_free(struct tls *t);
+
+/* --- tls_resume: all of them for an SSL of a check with resume, or for any other --- */
+
+/* Once in a process, before the others. */
+void tls_resume_make_index(void);
+/* The handshake begins. */
+void tls_resume_begin(SSL *ssl, struct tls_check *check);
+/* A chain was found good, or is not looked at. */
+void tls_resume_verified(const SSL *ssl, const struct tls_check *check,
+                         const struct tls_times *times);
+/* The handshake ended well: of a resumed one, fills what its certificate said. */
+void tls_resume_done(SSL *ssl, struct tls_check *check);
+/* For SSL_CTX_sess_set_new_cb. */
+int tls_resume_on_session(SSL *ssl, SSL_SESSION *session);
+/* Its length, then the bytes. */
+bool tls_digest_bytes(EVP_MD_CTX *hash, const void *bytes, size_t len);
 
 /* --- tls_words --- */
 

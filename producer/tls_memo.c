@@ -9,8 +9,8 @@
 
 struct chain {
     unsigned char key[TLS_MEMO_KEY_BYTES];
-    int64_t begins_s, ends_s; /* valid from the first until before the second */
-    uint64_t used;            /* the memo's clock then; 0: free */
+    struct tls_times times;
+    uint64_t used; /* the memo's clock then; 0: free */
 };
 
 struct tls_memo {
@@ -39,7 +39,7 @@ static struct chain *place_of(struct tls_memo *memo, const unsigned char *key)
 }
 
 bool tls_memo_knows(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
-                    int64_t now_s)
+                    int64_t now_s, struct tls_times *times)
 {
     struct chain *place = place_of(memo, key);
 
@@ -48,14 +48,15 @@ bool tls_memo_knows(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_
 
         if (chain->used != 0 && memcmp(chain->key, key, sizeof(chain->key)) == 0) {
             chain->used = ++memo->clock;
-            return now_s >= chain->begins_s && now_s < chain->ends_s;
+            *times = chain->times;
+            return tls_times_hold(times, now_s);
         }
     }
     return false;
 }
 
 void tls_memo_add(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
-                  int64_t begins_s, int64_t ends_s)
+                  const struct tls_times *times)
 {
     struct chain *place = place_of(memo, key);
     struct chain *oldest = &place[0];
@@ -69,6 +70,6 @@ void tls_memo_add(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BY
             oldest = &place[i];
         }
     }
-    *oldest = (struct chain){.begins_s = begins_s, .ends_s = ends_s, .used = ++memo->clock};
+    *oldest = (struct chain){.times = *times, .used = ++memo->clock};
     memcpy(oldest->key, key, sizeof(oldest->key));
 }

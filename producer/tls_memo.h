@@ -19,6 +19,16 @@
 #define TLS_MEMO_CHAINS_MAX 16384
 #define TLS_MEMO_KEY_BYTES 32
 
+/* When all certificates of a chain are valid: from the first second until before the second. */
+struct tls_times {
+    int64_t begins_s, ends_s;
+};
+
+static inline bool tls_times_hold(const struct tls_times *times, int64_t now_s)
+{
+    return now_s >= times->begins_s && now_s < times->ends_s;
+}
+
 struct tls_memo;
 
 struct tls_memo *tls_memo_new(void);
@@ -26,9 +36,9 @@ void tls_memo_free(struct tls_memo *memo);
 
 /* Whether the chain was found good, and all its certificates are valid at now_s. */
 bool tls_memo_knows(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
-                    int64_t now_s);
-/* It was found good; all its certificates are valid from begins_s until before ends_s. */
+                    int64_t now_s, struct tls_times *times);
+/* It was found good. */
 void tls_memo_add(struct tls_memo *memo, const unsigned char key[TLS_MEMO_KEY_BYTES],
-                  int64_t begins_s, int64_t ends_s);
+                  const struct tls_times *times);
 
 #endif

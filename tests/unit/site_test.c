@@ -635,6 +635,7 @@ static const struct {
     {"resolve_to", T("192.0.2.1")},
     {"allow_private", B(false)},
     {"reuse_connection", B(true)},
+    {"tls_resume", B(true)},
     {"failures", I(3)},
     {"quorum", I(2)},
     {"enabled", B(false)},
@@ -740,7 +741,8 @@ static void config_names_what_differs(void **state)
         "\"ip_version\":\"4\",\"http_version\":\"2\",\"verify_tls\":false,"
         "\"ca_file\":\"" READABLE "\",\"cert_file\":\"" READABLE "\",\"key_file\":\"" READABLE
         "\",\"min_tls\":\"1.3\",\"cert_days\":14,\"username\":\"u\",\"resolve_to\":\"192.0.2.1\","
-        "\"allow_private\":false,\"reuse_connection\":true,\"failures\":3,\"quorum\":2,\"enabled\":"
+        "\"allow_private\":false,\"reuse_connection\":true,\"tls_resume\":true,\"failures\":3,"
+        "\"quorum\":2,\"enabled\":"
         "false,"
         "\"tags\":[\"t\",\"u\"]}");
     free(json);

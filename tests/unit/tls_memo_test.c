@@ -18,6 +18,18 @@ static const unsigned char *key_of(uint32_t number)
     return key;
 }
 
+static bool knows(struct tls_memo *memo, const unsigned char *key, int64_t now_s)
+{
+    struct tls_times times;
+
+    return tls_memo_knows(memo, key, now_s, &times);
+}
+
+static void add(struct tls_memo *memo, const unsigned char *key, int64_t begins_s, int64_t ends_s)
+{
+    tls_memo_add(memo, key, &(struct tls_times){begins_s, ends_s});
+}
+
 static void times_are_looked_at_each_time(void **state)
 {
     static const struct {
@@ -35,11 +47,11 @@ static void times_are_looked_at_each_time(void **state)
     struct tls_memo *memo = tls_memo_new();
 
     (void)state;
-    assert_false(tls_memo_knows(memo, key_of(1), 1500));
-    tls_memo_add(memo, key_of(1), 1000, 2000);
+    assert_false(knows(memo, key_of(1), 1500));
+    add(memo, key_of(1), 1000, 2000);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         print_message("  %s\n", rows[i].name);
-        assert_int_equal(tls_memo_knows(memo, key_of(1), rows[i].now_s), rows[i].known);
+        assert_int_equal(knows(memo, key_of(1), rows[i].now_s), rows[i].known);
     }
     tls_memo_free(memo);
 }
@@ -51,13 +63,13 @@ static void every_byte_of_a_key_counts(void **state)
 
     (void)state;
     memcpy(key, key_of(7), sizeof(key));
-    tls_memo_add(memo, key, 0, 10);
+    add(memo, key, 0, 10);
     for (size_t i = 0; i < sizeof(key); i++) {
         key[i] ^= 1;
-        assert_false(tls_memo_knows(memo, key, 5));
+        assert_false(knows(memo, key, 5));
         key[i] ^= 1;
     }
-    assert_true(tls_memo_knows(memo, key, 5));
+    assert_true(knows(memo, key, 5));
     tls_memo_free(memo);
 }
 
@@ -66,9 +78,9 @@ static void one_added_again_has_its_new_times(void **state)
     struct tls_memo *memo = tls_memo_new();
 
     (void)state;
-    tls_memo_add(memo, key_of(1), 0, 10);
-    tls_memo_add(memo, key_of(1), 0, 20);
-    assert_true(tls_memo_knows(memo, key_of(1), 15));
+    add(memo, key_of(1), 0, 10);
+    add(memo, key_of(1), 0, 20);
+    assert_true(knows(memo, key_of(1), 15));
     tls_memo_free(memo);
 }
 
@@ -79,21 +91,21 @@ static void when_full_the_one_not_used_for_longest_goes(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < TLS_MEMO_CHAINS_MAX; i++) {
-        tls_memo_add(memo, key_of(i), 0, 10);
+        add(memo, key_of(i), 0, 10);
     }
     for (uint32_t i = 0; i < TLS_MEMO_CHAINS_MAX; i++) {
-        known += tls_memo_knows(memo, key_of(i), 5) ? 1 : 0;
+        known += knows(memo, key_of(i), 5) ? 1 : 0;
     }
     assert_int_equal(known, TLS_MEMO_CHAINS_MAX); /* these keys fill every place */
 
     /* Key 0 shares its place with others; it was used first, then again. */
-    assert_true(tls_memo_knows(memo, key_of(0), 5));
-    tls_memo_add(memo, key_of(TLS_MEMO_CHAINS_MAX), 0, 10);
-    assert_true(tls_memo_knows(memo, key_of(0), 5));
-    assert_true(tls_memo_knows(memo, key_of(TLS_MEMO_CHAINS_MAX), 5));
+    assert_true(knows(memo, key_of(0), 5));
+    add(memo, key_of(TLS_MEMO_CHAINS_MAX), 0, 10);
+    assert_true(knows(memo, key_of(0), 5));
+    assert_true(knows(memo, key_of(TLS_MEMO_CHAINS_MAX), 5));
     known = 0;
     for (uint32_t i = 0; i <= TLS_MEMO_CHAINS_MAX; i++) {
-        known += tls_memo_knows(memo, key_of(i), 5) ? 1 : 0;
+        known += knows(memo, key_of(i), 5) ? 1 : 0;
     }
     assert_int_equal(known, TLS_MEMO_CHAINS_MAX);
     tls_memo_free(memo);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -130,11 +131,12 @@ struct talk {
 };
 
 /* As libcurl does it: a context, our preparation of it, an SSL, its handshake. */
-static void talk_open(struct talk *talk, struct tls *tls, enum kind kind, int server_version_max)
+static void talk_open_with(struct talk *talk, struct tls *tls, SSL_CTX *server_ctx,
+                           int server_version_max)
 {
     BIO *client_end, *server_end;
 
-    *talk = (struct talk){.server_ctx = cert_server(&certs[kind])};
+    *talk = (struct talk){.server_ctx = server_ctx};
     SSL_CTX_set_security_level(talk->server_ctx, 0);
     SSL_CTX_set_min_proto_version(talk->server_ctx, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(talk->server_ctx, server_version_max);
@@ -146,6 +148,11 @@ static void talk_open(struct talk *talk, struct tls *tls, enum kind kind, int se
     talk->tls = tls;
     tls_enter(tls);
     talk->client_ctx = SSL_CTX_new(TLS_client_method());
+}
+
+static void talk_open(struct talk *talk, struct tls *tls, enum kind kind, int server_version_max)
+{
+    talk_open_with(talk, tls, cert_server(&certs[kind]), server_version_max);
 }
 
 static bool talk_shake(struct talk *talk)
@@ -732,6 +739,202 @@ static void a_certificate_of_ours_is_shown_to_its_site_alone(void **state)
     tls_free(tls);
 }
 
+/* --- Sessions that are resumed --- */
+
+struct visit {
+    const char *resume, *host, *address, *ca_file, *file; /* file: of our certificate */
+    uint16_t port;
+    bool lax;    /* not verified */
+    int version; /* 0: 1.3 */
+};
+
+/* A handshake with one server, its tickets too. Tells whether it was resumed. */
+static bool resumes(struct tls *tls, SSL_CTX *server_ctx, const struct visit *visit,
+                    struct tls_check *check)
+{
+    struct talk talk;
+    struct err err;
+    char byte = 'x';
+
+    *check = (struct tls_check){.tls = tls,
+                                .host = visit->host,
+                                .ca_file = visit->ca_file,
+                                .cert_file = visit->file,
+                                .key_file = visit->file,
+                                .verify = !visit->lax,
+                                .resume = visit->resume,
+                                .address = visit->address,
+                                .port = visit->port};
+    SSL_CTX_up_ref(server_ctx);
+    talk_open_with(&talk, tls, server_ctx, visit->version == 0 ? TLS1_3_VERSION : visit->version);
+    assert_int_equal(tls_prepare(talk.client_ctx, check, &err), 0);
+
+    bool well = talk_shake(&talk);
+    bool resumed = well && SSL_session_reused(talk.client) == 1;
+
+    assert_int_equal(well, check->error == ERROR_NONE);
+    if (well) {
+        assert_int_equal(SSL_write(talk.server, &byte, 1), 1);
+        assert_int_equal(SSL_read(talk.client, &byte, 1), 1);
+        SSL_shutdown(talk.client); /* or the server takes the session for a broken one */
+        SSL_shutdown(talk.server);
+    }
+    ERR_clear_error();
+    talk_close(&talk);
+    return resumed;
+}
+
+static void only_what_was_verified_alike_is_resumed(void **state)
+{
+    static const struct visit usual = {.resume = "s",
+                                       .host = "a.site.test",
+                                       .address = "192.0.2.1",
+                                       .ca_file = authority_file,
+                                       .port = 443};
+    static const char name[] = "a.site.test", other_name[] = "b.site.test";
+    const struct {
+        const char *name;
+        struct visit visit;
+        bool resumed;
+        enum error_type error;
+    } rows[] = {
+        {"the first is in full", usual, false, ERROR_NONE},
+        {"the next is resumed", usual, true, ERROR_NONE},
+        {"without the option it is in full",
+         {NULL, name, "192.0.2.1", authority_file, NULL, 443, false, 0},
+         false,
+         ERROR_NONE},
+        {"another site",
+         {"t", name, "192.0.2.1", authority_file, NULL, 443, false, 0},
+         false,
+         ERROR_NONE},
+        {"another name",
+         {"s", other_name, "192.0.2.1", authority_file, NULL, 443, false, 0},
+         false,
+         ERROR_NONE},
+        {"a name it is not for",
+         {"s", "site.test", "192.0.2.1", authority_file, NULL, 443, false, 0},
+         false,
+         ERROR_TLS_HOSTNAME},
+        {"another address",
+         {"s", name, "192.0.2.2", authority_file, NULL, 443, false, 0},
+         false,
+         ERROR_NONE},
+        {"another port",
+         {"s", name, "192.0.2.1", authority_file, NULL, 444, false, 0},
+         false,
+         ERROR_NONE},
+        {"a store that does not trust it",
+         {"s", name, "192.0.2.1", middle_file, NULL, 443, false, 0},
+         false,
+         ERROR_TLS_UNTRUSTED},
+        {"not verified",
+         {"s", name, "192.0.2.1", middle_file, NULL, 443, true, 0},
+         false,
+         ERROR_NONE},
+        {"a session that was not verified does not do for one that is",
+         {"s", name, "192.0.2.1", middle_file, NULL, 443, false, 0},
+         false,
+         ERROR_TLS_UNTRUSTED},
+        {"the first is resumed still", usual, true, ERROR_NONE},
+        {"a server that speaks 1.2 only",
+         {"s", name, "192.0.2.1", authority_file, NULL, 443, false, TLS1_2_VERSION},
+         false,
+         ERROR_NONE},
+        {"and again",
+         {"s", name, "192.0.2.1", authority_file, NULL, 443, false, TLS1_2_VERSION},
+         true,
+         ERROR_NONE},
+        {"a session of 1.2 does not do for 1.3", usual, false, ERROR_NONE},
+    };
+    SSL_CTX *server = cert_server(&certs[WILDCARD]);
+    struct tls *tls = tls_new(metrics);
+    struct tls_check check;
+    struct err err;
+    int64_t not_after_s = 0;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    assert_int_equal(tls_trust(tls, middle_file, &err), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(resumes(tls, server, &rows[i].visit, &check), rows[i].resumed);
+        assert_int_equal(check.error, rows[i].error);
+        /* Also of a handshake that sent no certificate. */
+        assert_true(check.not_after_s > time(NULL));
+        assert_true(not_after_s == 0 || check.not_after_s == not_after_s);
+        not_after_s = check.not_after_s;
+        assert_int_equal(check.version != NULL, rows[i].error == ERROR_NONE);
+    }
+
+    print_message("  not when the store was read anew\n");
+    struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+
+    assert_true(resumes(tls, server, &usual, &check));
+    utimensat(AT_FDCWD, authority_file, times, 0);
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    assert_false(resumes(tls, server, &usual, &check));
+    assert_true(resumes(tls, server, &usual, &check));
+
+    print_message("  nor when our certificate changed\n");
+    struct visit identified = usual;
+    char own[32];
+
+    cert_save(&certs[FOR_CLIENTS], true, own);
+    identified.file = own;
+    assert_int_equal(tls_identify(tls, own, own, &err), 0);
+    assert_false(resumes(tls, server, &identified, &check));
+    assert_true(resumes(tls, server, &identified, &check));
+    utimensat(AT_FDCWD, own, times, 0);
+    assert_int_equal(tls_identify(tls, own, own, &err), 0);
+    assert_false(resumes(tls, server, &identified, &check));
+
+    print_message("  nor when the server forgot it\n");
+    SSL_CTX *restarted = cert_server(&certs[WILDCARD]);
+
+    assert_true(resumes(tls, server, &usual, &check));
+    assert_false(resumes(tls, restarted, &usual, &check));
+    assert_int_equal(check.error, ERROR_NONE);
+    assert_true(resumes(tls, restarted, &usual, &check));
+    unlink(own);
+    tls_free(tls);
+    SSL_CTX_free(server);
+    SSL_CTX_free(restarted);
+}
+
+/* A certificate that ends is seen, though a resumed handshake shows none. */
+static void a_session_ends_with_its_certificates(void **state)
+{
+    static const struct visit visit = {.resume = "s",
+                                       .host = "www.site.test",
+                                       .address = "192.0.2.1",
+                                       .ca_file = authority_file,
+                                       .port = 443};
+    struct cert brief = cert_make(&(struct cert_wish){.subject = "brief",
+                                                      .names = "DNS:www.site.test",
+                                                      .issuer = &certs[AUTHORITY],
+                                                      .begins_s = -CERT_DAY,
+                                                      .ends_s = 3});
+    SSL_CTX *server = cert_server(&brief);
+    struct tls *tls = tls_new(metrics);
+    int64_t ends_s = time(NULL) + 3;
+    struct tls_check check;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    assert_false(resumes(tls, server, &visit, &check));
+    while (time(NULL) <= ends_s) {
+        resumes(tls, server, &visit, &check); /* resumed, while it holds */
+        usleep(20000);
+    }
+    assert_false(resumes(tls, server, &visit, &check));
+    assert_int_equal(check.error, ERROR_TLS_EXPIRED);
+    SSL_CTX_free(server);
+    tls_free(tls);
+    cert_free(&brief);
+}
+
 /* Outside of tls_enter and tls_leave all is OpenSSL's own. */
 static void others_have_their_own_contexts(void **state)
 {
@@ -777,6 +980,8 @@ int main(void)
         cmocka_unit_test(a_store_that_was_read_anew_knows_nothing),
         cmocka_unit_test(what_is_no_certificate_of_ours_is_refused),
         cmocka_unit_test(a_certificate_of_ours_is_shown_to_its_site_alone),
+        cmocka_unit_test(only_what_was_verified_alike_is_resumed),
+        cmocka_unit_test(a_session_ends_with_its_certificates),
         cmocka_unit_test(others_have_their_own_contexts),
     };
 
