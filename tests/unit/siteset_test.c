@@ -12,7 +12,7 @@
 #include "common/mem.h"
 #include "producer/siteset.h"
 
-#define SITES_MAX 4
+#define SITES_MAX 8
 
 /* A site in few words. */
 struct brief {
