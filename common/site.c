@@ -236,6 +236,27 @@ static int finish_request(const struct site *site, struct err *err)
     return 0;
 }
 
+/* What a proxy takes out of our hands. */
+static int finish_proxy(const struct site *site, struct err *err)
+{
+    if (site->proxy == NULL) {
+        return 0;
+    }
+    if (!site->allow_private) {
+        return err_set(err, ERR_INVALID,
+                       "proxy: not with allow_private = false, as the proxy connects to the site "
+                       "and we cannot see to which address");
+    }
+    if (site->resolve_to != NULL) {
+        return err_set(err, ERR_INVALID, "proxy: not with resolve_to, keep one of them");
+    }
+    if (site->reuse_connection) {
+        return err_set(err, ERR_INVALID,
+                       "proxy: not with reuse_connection, each check has a tunnel of its own");
+    }
+    return 0;
+}
+
 static int finish_retries(const struct site *site, struct err *err)
 {
     int64_t attempts = site->retries + 1;
@@ -255,7 +276,7 @@ static int finish_retries(const struct site *site, struct err *err)
 int site_finish(struct site *site, struct err *err)
 {
     if (finish_url(site, err) < 0 || finish_credentials(site, err) < 0 ||
-        finish_request(site, err) < 0) {
+        finish_request(site, err) < 0 || finish_proxy(site, err) < 0) {
         return -1;
     }
     if (site->timeout_ms == 0) {

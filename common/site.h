@@ -72,6 +72,7 @@ struct site {
     char *ca_file, *cert_file, *key_file; /* readable when the site was read */
     char *username, *password, *bearer_token;
     char *resolve_to; /* a numeric address */
+    char *proxy;      /* as common/proxy reads it, with its user and password; NULL: none */
     site_strings tags;
     enum site_ip_version ip_version;
     enum site_http_version http_version;

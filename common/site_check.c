@@ -12,6 +12,7 @@
 #include "common/jsonpath.h"
 #include "common/mem.h"
 #include "common/pattern.h"
+#include "common/proxy.h"
 #include "common/site_private.h"
 #include "common/url.h"
 
@@ -58,6 +59,17 @@ int site_check_url(const char *text, struct err *err)
         return without_prefix(err, "url: ");
     }
     url_free(&url);
+    return 0;
+}
+
+int site_check_proxy(const char *text, struct err *err)
+{
+    struct proxy proxy;
+
+    if (proxy_parse(text, &proxy, err) < 0) {
+        return without_prefix(err, "url: ");
+    }
+    proxy_free(&proxy);
     return 0;
 }
 

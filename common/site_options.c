@@ -201,6 +201,15 @@ static const struct site_option options[] = {
      FIELD(resolve_to),
      .max = 64,
      .check = site_check_address},
+    {{"proxy", "text", "none",
+      "fetch the site through this proxy: http, https, socks5 or socks5h, as "
+      "\"http://user:password@host:port\"; not with resolve_to, reuse_connection or "
+      "allow_private = false"},
+     .kind = OPTION_TEXT,
+     .flags = OPTION_SECRET,
+     FIELD(proxy),
+     .max = URL_BYTES_MAX,
+     .check = site_check_proxy},
     {{"allow_private", "bool", "true",
       "false: the site may not lead to an address that is not public, such as 127.0.0.1 or "
       "10.1.2.3"},

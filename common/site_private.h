@@ -59,6 +59,7 @@ int site_check_readable(const char *text, struct err *err) MUST_CHECK;
 int site_check_username(const char *text, struct err *err) MUST_CHECK;
 int site_check_line(const char *text, struct err *err) MUST_CHECK;
 int site_check_token(const char *text, struct err *err) MUST_CHECK;
+int site_check_proxy(const char *text, struct err *err) MUST_CHECK;
 int site_check_address(const char *text, struct err *err) MUST_CHECK;
 int status_set_parse(const char *text, struct status_set *out, struct err *err) MUST_CHECK;
 

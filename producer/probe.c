@@ -154,6 +154,7 @@ struct probe *probe_new(const struct probe_settings *settings, struct loop *loop
 static void slot_clear(struct slot *slot)
 {
     check_clear_targets(slot);
+    proxy_free(&slot->proxy);
     transfer_clear(slot);
 }
 

@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -52,23 +53,7 @@ static void addresses_take(struct slot *slot, const struct resolver_answer *answ
     }
 }
 
-static void on_answer(void *context, const struct resolver_answer *answer)
-{
-    struct slot *slot = context;
-
-    slot->request = NULL;
-    alarm_clear(&slot->probe->alarms, &slot->alarm);
-    int64_t us = (clock_mono_ns() - slot->asked_ns) / NS_PER_US;
-
-    slot->timing.dns_us = (slot->timing.dns_us == EVENT_ABSENT ? 0 : slot->timing.dns_us) + us;
-    if (answer->outcome != RESOLVER_FOUND || answer->count == 0) {
-        fault_from_resolver(slot->target.host, answer, &slot->fault);
-        check_end(slot);
-        return;
-    }
-    addresses_take(slot, answer);
-    transfer_begin(slot);
-}
+static void proxy_ask(struct slot *slot);
 
 static enum resolver_family family_of(enum site_ip_version version)
 {
@@ -80,6 +65,54 @@ static enum resolver_family family_of(enum site_ip_version version)
     default:
         return RESOLVER_ANY;
     }
+}
+
+static void on_answer(void *context, const struct resolver_answer *answer)
+{
+    struct slot *slot = context;
+
+    slot->request = NULL;
+    alarm_clear(&slot->probe->alarms, &slot->alarm);
+    int64_t us = (clock_mono_ns() - slot->asked_ns) / NS_PER_US;
+
+    slot->timing.dns_us = (slot->timing.dns_us == EVENT_ABSENT ? 0 : slot->timing.dns_us) + us;
+    if (answer->outcome != RESOLVER_FOUND || answer->count == 0) {
+        if (slot->asks_proxy) {
+            fault_from_proxy_resolver(&slot->proxy, answer, &slot->fault);
+        } else {
+            fault_from_resolver(slot->target.host, answer, &slot->fault);
+        }
+        check_end(slot);
+        return;
+    }
+    addresses_take(slot, answer);
+    if (slot->proxy.host != NULL && !slot->asks_proxy) {
+        /* A socks5 proxy is told the first address; ours to try are its own. */
+        snprintf(slot->site_address, sizeof(slot->site_address), "%s", slot->addresses[0]);
+        slot->address_count = 0;
+        proxy_ask(slot);
+        return;
+    }
+    transfer_begin(slot);
+}
+
+static void ask(struct slot *slot, const char *host, enum resolver_family family)
+{
+    slot->asked_ns = clock_mono_ns();
+
+    struct resolver_request *request =
+        resolver_ask(slot->probe->resolver, host, family, slot->asked_ns, on_answer, slot);
+
+    if (request != NULL) { /* else the answer came already, and led on from here */
+        slot->request = request;
+        alarm_set(&slot->probe->alarms, &slot->alarm, slot->deadline_ns);
+    }
+}
+
+static void proxy_ask(struct slot *slot)
+{
+    slot->asks_proxy = true;
+    ask(slot, slot->proxy.host, family_of(slot->site->ip_version));
 }
 
 static void hop_begin(struct slot *slot)
@@ -95,16 +128,13 @@ static void hop_begin(struct slot *slot)
     slot->address_at = 0;
     slot->failed_connects_us = 0;
     slot->remote_fault.type = ERROR_NONE;
-    slot->asked_ns = clock_mono_ns();
-
-    struct resolver_request *request = resolver_ask(
-        slot->probe->resolver, host, given ? RESOLVER_ANY : family_of(site->ip_version),
-        slot->asked_ns, on_answer, slot);
-
-    if (request != NULL) { /* else the answer came already, and led on from here */
-        slot->request = request;
-        alarm_set(&slot->probe->alarms, &slot->alarm, slot->deadline_ns);
+    slot->site_address[0] = '\0';
+    slot->asks_proxy = false;
+    if (slot->proxy.host != NULL && slot->proxy.kind != PROXY_SOCKS5) {
+        proxy_ask(slot); /* which resolves the site's name itself */
+        return;
     }
+    ask(slot, host, given ? RESOLVER_ANY : family_of(site->ip_version));
 }
 
 /* --- One attempt at one address --- */
@@ -162,15 +192,17 @@ static void hop_failed(struct slot *slot, CURLcode code)
         .body_over = slot->hop.body_over,
         .headers_over = slot->hop.headers_over,
         .tls_refused = slot->hop.tls_refused,
+        .proxy = slot->proxy.host == NULL ? NULL : &slot->proxy,
+        .proxy_tls = &slot->proxy_tls,
         .blocked = slot->hop.blocked,
         .address = slot->addresses[slot->address_at],
-        .port = slot->target.port,
+        .port = slot->proxy.host == NULL ? slot->target.port : slot->proxy.port,
         .timeout_ms = slot->site->timeout_ms,
         .body_bytes_max = slot->site->max_body_bytes,
     };
 
     fault_from_curl(&facts, &slot->fault);
-    if (may_try_next(slot)) {
+    if (may_try_next(slot) && (slot->proxy.host == NULL || code == CURLE_COULDNT_CONNECT)) {
         address_next(slot);
         return;
     }
@@ -291,6 +323,11 @@ void check_start(struct slot *slot, int64_t now_ns)
         return;
     }
     slot->target = slot->home;
+    if (site->proxy != NULL && proxy_parse(site->proxy, &slot->proxy, &err) < 0) {
+        fault_set(&slot->fault, ERROR_INTERNAL, PHASE_NONE, "proxy: %s", err.message);
+        check_end(slot);
+        return;
+    }
     hop_begin(slot);
 }
 
@@ -310,15 +347,19 @@ void check_on_alarm(struct slot *slot)
 {
     if (slot->state == SLOT_RESOLVING) {
         check_abandon(slot);
-        fault_set(&slot->fault, ERROR_DNS_TIMEOUT, PHASE_DNS,
-                  "%s: no DNS answer, the check's %d ms are over", slot->target.host,
+        fault_set(&slot->fault, slot->asks_proxy ? ERROR_PROXY : ERROR_DNS_TIMEOUT, PHASE_DNS,
+                  "%s: no DNS answer, the check's %d ms are over",
+                  slot->asks_proxy ? slot->proxy.host : slot->target.host,
                   (int)slot->site->timeout_ms);
         check_end(slot);
     } else if (!transfer_is_connected(slot)) {
         check_abandon(slot);
-        fault_set(&slot->fault, ERROR_CONNECT_TIMEOUT, PHASE_CONNECT,
-                  "%s port %u: no connection in its share of the check's %d ms",
-                  slot->addresses[slot->address_at], (unsigned)slot->target.port,
+        bool proxied = slot->proxy.host != NULL;
+
+        fault_set(&slot->fault, proxied ? ERROR_PROXY : ERROR_CONNECT_TIMEOUT, PHASE_CONNECT,
+                  "%s%s port %u: no connection in its share of the check's %d ms",
+                  proxied ? "proxy " : "", slot->addresses[slot->address_at],
+                  (unsigned)(proxied ? slot->proxy.port : slot->target.port),
                   (int)slot->site->timeout_ms);
         address_next(slot);
     }

@@ -44,6 +44,31 @@ void fault_from_resolver(const char *host, const struct resolver_answer *answer,
               answer->reason == NULL ? "no address" : answer->reason);
 }
 
+/* "socks5h proxy 192.0.2.1 port 1080: words" */
+static void PRINTF_LIKE(4, 5) proxy_fault(const struct proxy *proxy, enum check_phase phase,
+                                          struct fault *fault, const char *fmt, ...)
+{
+    char words[400];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(words, sizeof(words), fmt, args);
+    va_end(args);
+    fault_set(fault, ERROR_PROXY, phase, "%s proxy %s port %u: %s", proxy_scheme(proxy->kind),
+              proxy->host, (unsigned)proxy->port, words);
+}
+
+/* Our own name servers' trouble stays what it is. */
+void fault_from_proxy_resolver(const struct proxy *proxy, const struct resolver_answer *answer,
+                               struct fault *fault)
+{
+    fault_from_resolver(proxy->host, answer, fault);
+    if (error_type_status(fault->type) == CHECK_DOWN) {
+        proxy_fault(proxy, PHASE_DNS, fault, "%s",
+                    answer->reason == NULL ? "no address" : answer->reason);
+    }
+}
+
 /* --- Connections --- */
 
 static enum error_type connect_type(const struct fault_facts *facts)
@@ -99,6 +124,29 @@ static void timeout_fault(const struct fault_facts *facts, struct fault *fault)
         fault_set(fault, ERROR_TIMEOUT, facts->phase,
                   "response not ended, the check's %d ms are over", ms);
     }
+}
+
+/* The tunnel through the proxy was not made. */
+static void tunnel_fault(const struct fault_facts *facts, struct fault *fault)
+{
+    const struct tls_check *tls = facts->proxy_tls;
+    const char *words =
+        facts->curl_text[0] != '\0' ? facts->curl_text : curl_easy_strerror(facts->code);
+
+    if (facts->code == CURLE_COULDNT_CONNECT && facts->os_errno != 0) {
+        connect_fault(facts, fault);
+        if (error_type_status(fault->type) == CHECK_UNKNOWN) {
+            return; /* our own network or descriptors */
+        }
+        words = strerror(facts->os_errno);
+    } else if (facts->code == CURLE_OPERATION_TIMEDOUT) {
+        proxy_fault(facts->proxy, PHASE_CONNECT, fault,
+                    "no connection through it, the check's %d ms are over", (int)facts->timeout_ms);
+        return;
+    } else if (tls->error != ERROR_NONE) {
+        words = tls->message;
+    }
+    proxy_fault(facts->proxy, PHASE_CONNECT, fault, "%s", words);
 }
 
 /* --- All else --- */
@@ -196,6 +244,9 @@ void fault_from_curl(const struct fault_facts *facts, struct fault *fault)
                   "the response headers are longer than %d bytes", PROBE_HEADER_BYTES_MAX);
     } else if (facts->tls_refused) {
         fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "%s", facts->tls->message);
+    } else if (facts->proxy != NULL &&
+               (facts->phase == PHASE_CONNECT || facts->code == CURLE_PROXY)) {
+        tunnel_fault(facts, fault);
     } else if (facts->code == CURLE_COULDNT_CONNECT) {
         connect_fault(facts, fault);
     } else if (facts->code == CURLE_OPERATION_TIMEDOUT) {

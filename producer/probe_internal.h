@@ -23,6 +23,7 @@
 
 #include "common/err.h"
 #include "common/event.h"
+#include "common/proxy.h"
 #include "common/site.h"
 #include "producer/alarm.h"
 #include "producer/probe.h"
@@ -68,8 +69,10 @@ struct fault_facts {
     const struct tls_check *tls;
     bool body_over, headers_over; /* we ended it for that reason */
     bool tls_refused;             /* its SSL_CTX could not be prepared: tls->message says why */
-    const char *blocked;          /* what the address is that may not be connected to, or NULL */
-    const char *address;          /* numeric */
+    const struct proxy *proxy;    /* NULL: none */
+    const struct tls_check *proxy_tls;
+    const char *blocked; /* what the address is that may not be connected to, or NULL */
+    const char *address; /* numeric */
     uint16_t port;
     int32_t timeout_ms;
     int64_t body_bytes_max;
@@ -81,6 +84,9 @@ void fault_set(struct fault *fault, enum error_type type, enum check_phase phase
 void fault_from_curl(const struct fault_facts *facts, struct fault *fault);
 void fault_from_resolver(const char *host, const struct resolver_answer *answer,
                          struct fault *fault);
+/* The name is the proxy's. */
+void fault_from_proxy_resolver(const struct proxy *proxy, const struct resolver_answer *answer,
+                               struct fault *fault);
 
 /* --- One check --- */
 
@@ -90,6 +96,7 @@ enum slot_state { SLOT_IDLE, SLOT_RESOLVING, SLOT_TRANSFER, SLOT_ENDED };
 struct hop {
     int64_t began_ns;      /* handed to libcurl */
     int64_t socket_ns;     /* its socket was opened; 0: a connection was used again */
+    int64_t proxy_tls_ns;  /* the TLS handshake with the proxy began; 0: it did not */
     int64_t tls_ns;        /* the TLS handshake began; 0: it did not */
     int64_t ready_ns;      /* connected, TLS too: the request goes out; 0: not so far */
     int64_t first_byte_ns; /* the status line was there; 0: it was not */
@@ -125,6 +132,10 @@ struct slot {
     bool send_body;
     int32_t redirects;
 
+    struct proxy proxy;                  /* host NULL: none */
+    bool asks_proxy;                     /* the name asked for is the proxy's */
+    char site_address[INET6_ADDRSTRLEN]; /* that a proxy is asked for by number; "": by name */
+
     struct resolver_request *request;
     int64_t asked_ns;
     char addresses[PROBE_ADDRESSES_MAX][INET6_ADDRSTRLEN];
@@ -133,7 +144,7 @@ struct slot {
     struct fault remote_fault;  /* of an earlier address, when it says more than our own trouble */
 
     struct curl_slist *headers, *connect_to;
-    struct tls_check tls;
+    struct tls_check tls, proxy_tls;
     struct hop hop;
     char *body;
     size_t body_size;

@@ -60,9 +60,16 @@ void transfer_add_timing(struct slot *slot, bool whole)
 {
     const struct hop *hop = &slot->hop;
 
+    /* Of an https proxy: its handshake is TLS's, what is before and after it the connection's. */
+    int64_t proxy_tls_ns = hop->proxy_tls_ns == 0 ? 0 : slot->proxy_tls.done_ns - hop->proxy_tls_ns;
+
+    if (proxy_tls_ns > 0 && transfer_is_connected(slot)) {
+        add_span(&slot->timing.tls_us, 0, proxy_tls_ns);
+    }
     if (hop->socket_ns != 0 && transfer_is_connected(slot)) {
         add_span(&slot->timing.connect_us, hop->socket_ns - slot->failed_connects_us * NS_PER_US,
-                 hop->tls_ns != 0 ? hop->tls_ns : hop->ready_ns);
+                 (hop->tls_ns != 0 ? hop->tls_ns : hop->ready_ns) -
+                     (proxy_tls_ns > 0 ? proxy_tls_ns : 0));
     }
     if (hop->tls_ns != 0 && hop->ready_ns != 0) {
         add_span(&slot->timing.tls_us, hop->tls_ns, hop->ready_ns);
@@ -100,7 +107,8 @@ static int32_t status_code(const struct slot *slot)
 void transfer_note(struct slot *slot)
 {
     slot->hop.ended_ns = clock_mono_ns();
-    slot->http_status = status_code(slot);
+    /* Without a response of the site's it would be a proxy's. */
+    slot->http_status = slot->hop.first_byte_ns == 0 ? 0 : status_code(slot);
     slot->http_version =
         slot->http_status == 0 ? NULL : version_name(info_long(slot, CURLINFO_HTTP_VERSION));
     if (transfer_is_connected(slot)) {

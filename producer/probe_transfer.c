@@ -75,8 +75,17 @@ static CURLcode on_ssl_ctx(CURL *unused, void *ssl_ctx, void *arg)
     struct err err;
 
     (void)unused;
-    slot->hop.tls_ns = clock_mono_ns(); /* TCP is connected: the handshake begins */
-    if (tls_prepare(ssl_ctx, &slot->tls, &err) < 0) {
+    struct tls_check *check = &slot->tls;
+
+    /* TCP is connected: a handshake begins, and of two the first is the proxy's. */
+    if (slot->proxy.host != NULL && slot->proxy.kind == PROXY_HTTPS &&
+        slot->hop.proxy_tls_ns == 0) {
+        slot->hop.proxy_tls_ns = clock_mono_ns();
+        check = &slot->proxy_tls;
+    } else {
+        slot->hop.tls_ns = clock_mono_ns();
+    }
+    if (tls_prepare(ssl_ctx, check, &err) < 0) {
         slot->hop.tls_refused = true;
         snprintf(slot->tls.message, sizeof(slot->tls.message), "%.*s",
                  (int)sizeof(slot->tls.message) - 1, err.message);
@@ -393,19 +402,53 @@ static bool set_tls(struct slot *slot)
         .min_tls = site->min_tls,
         .not_after_s = EVENT_ABSENT,
     };
-    if (!slot->target.tls) {
+    if (!slot->target.tls && slot->proxy.host == NULL) {
         return true;
     }
     snprintf(label, sizeof(label), "verify=%d min_tls=%d ca_file=%s cert_file=%s", site->verify_tls,
              (int)site->min_tls, site->ca_file == NULL ? "" : site->ca_file,
              identified ? site->cert_file : "");
     SET(CURLOPT_CAINFO, label);
+    if (slot->proxy.host != NULL) {
+        slot->proxy_tls = slot->tls;
+        slot->proxy_tls.host = slot->proxy.host;
+        slot->proxy_tls.send_name = true; /* libcurl knows its address alone */
+        slot->proxy_tls.cert_file = NULL;
+        slot->proxy_tls.resume = NULL;
+        SET(CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        SET(CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+        SET(CURLOPT_PROXY_CAINFO, label);
+        SET(CURLOPT_PROXY_CAPATH, NULL);
+    }
+    return ok;
+}
+
+/* The proxy by the address that is tried, so that libcurl resolves nothing. What the environment
+ * says of proxies is not for us. */
+static bool set_proxy(struct slot *slot)
+{
+    const char *address = slot->addresses[slot->address_at];
+    bool six = strchr(address, ':') != NULL;
+    char through[INET6_ADDRSTRLEN + 32];
+    bool ok = true;
+
+    snprintf(through, sizeof(through), "%s://%s%s%s:%u", proxy_scheme(slot->proxy.kind),
+             six ? "[" : "", address, six ? "]" : "", (unsigned)slot->proxy.port);
+    SET(CURLOPT_PROXY, through);
+    SET(CURLOPT_NOPROXY, "");
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    if (slot->proxy.user != NULL) {
+        SET(CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
+        SET(CURLOPT_PROXYUSERNAME, slot->proxy.user);
+        SET(CURLOPT_PROXYPASSWORD, slot->proxy.password == NULL ? "" : slot->proxy.password);
+    }
     return ok;
 }
 
 static bool set_connection(struct slot *slot)
 {
-    const char *address = slot->addresses[slot->address_at];
+    bool proxied = slot->proxy.host != NULL;
+    const char *address = proxied ? slot->site_address : slot->addresses[slot->address_at];
     bool fresh = !slot->site->reuse_connection;
     int64_t left_ms = (slot->deadline_ns - slot->hop.began_ns + NS_PER_MS - 1) / NS_PER_MS;
     char connect_to[INET6_ADDRSTRLEN + 8];
@@ -413,12 +456,13 @@ static bool set_connection(struct slot *slot)
 
     /* Any host, any port: it is the one transfer's. Not CURLOPT_RESOLVE, whose answers all
      * transfers share, though two sites may want different addresses of one name. */
-    if (strcmp(address, slot->target.host) != 0) {
+    if (address[0] != '\0' && strcmp(address, slot->target.host) != 0) {
         snprintf(connect_to, sizeof(connect_to),
                  strchr(address, ':') ? "::[%s]:" : "::%s:", address);
         ok = append(&slot->connect_to, connect_to);
     }
     SET(CURLOPT_CONNECT_TO, slot->connect_to);
+    ok = (!proxied || set_proxy(slot)) && ok;
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     SET(CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
     SET(CURLOPT_TIMEOUT_MS, (long)(left_ms < 1 ? 1 : left_ms));
@@ -463,8 +507,9 @@ static bool set_base(struct slot *slot)
 /* Nothing is set for it alone but what every transfer sets. */
 static bool is_plain(const struct slot *slot)
 {
-    return !slot->target.tls && !slot->send_body && slot->site->username == NULL &&
-           slot->site->cert_file == NULL && strcmp(slot->method, "GET") == 0;
+    return !slot->target.tls && slot->proxy.host == NULL && !slot->send_body &&
+           slot->site->username == NULL && slot->site->cert_file == NULL &&
+           strcmp(slot->method, "GET") == 0;
 }
 
 bool transfer_prepare(struct probe *p)

@@ -205,14 +205,15 @@ static int compare_files(const void *a, const void *b)
 
 static void list_files(const struct siteset *s, struct site_change *change)
 {
-    struct site_files last = {0}; /* most sites have none, or those of the site before */
+    const struct site_files none = {0};
+    struct site_files last = none; /* most sites have none, or those of the site before */
     struct site_files *list = NULL;
     size_t count = 0, room = 0, kept = 0;
 
     for (const struct member *m = s->by_name; m != NULL; m = m->hh.next) {
         struct site_files files = {m->site.ca_file, m->site.cert_file, m->site.key_file};
 
-        if (compare_files(&files, &last) == 0) {
+        if (compare_files(&files, &last) == 0 || compare_files(&files, &none) == 0) {
             continue;
         }
         if (count == room) {

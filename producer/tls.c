@@ -1,5 +1,6 @@
 #include "producer/tls.h"
 
+#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 #include "producer/tls_internal.h"
 #include "producer/tls_shared.h"
@@ -179,6 +181,13 @@ static size_t host_len(const char *host)
     return len > 0 && host[len - 1] == '.' ? len - 1 : len;
 }
 
+static bool host_is_address(const char *host)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
 static bool want_host(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -214,6 +223,9 @@ static bool want_identity(SSL *ssl, const struct tls_check *check)
 static void begin(SSL *ssl, struct tls_check *check)
 {
     SSL_set_ex_data(ssl, check_index, check);
+    if (check->send_name && !host_is_address(check->host)) {
+        SSL_set_tlsext_host_name(ssl, check->host);
+    }
     if ((check->verify && !want_trust(ssl, check)) ||
         (check->cert_file != NULL && !want_identity(ssl, check))) {
         tls_refuse(check, ERR_reason_error_string(ERR_peek_error()));
@@ -237,6 +249,7 @@ static void on_info(const SSL *const_ssl, int where, int unused)
         SSL_CTX_set_app_data(ctx, NULL);
     } else if ((where & SSL_CB_HANDSHAKE_DONE) != 0 && check != NULL) {
         check->version = SSL_get_version(ssl);
+        check->done_ns = clock_mono_ns();
         tls_resume_done(ssl, check);
         SSL_set_read_ahead(ssl, 0);
         /* The connection may live on for other checks, and tickets and key updates count as
@@ -275,6 +288,7 @@ int tls_prepare(void *ssl_ctx, struct tls_check *check, struct err *err)
 
     check->not_after_s = EVENT_ABSENT;
     check->version = NULL;
+    check->done_ns = 0;
     check->error = ERROR_NONE;
     check->message[0] = '\0';
     if (needs_check(check, err) < 0) {

@@ -39,12 +39,14 @@ struct tls_check {
     const char *cert_file;     /* in: NULL: none of ours; with key_file */
     const char *key_file;      /* in */
     bool verify;               /* in */
+    bool send_name;            /* in: in the handshake too, where libcurl does not */
     const char *resume;        /* in: whose session is resumed and kept; NULL: a full handshake */
     const char *address;       /* in: with resume; numeric, of the server */
     uint16_t port;             /* in: likewise */
     enum site_min_tls min_tls; /* in */
     int64_t not_after_s;       /* out: the leaf's end, EVENT_ABSENT when none was shown */
     const char *version;       /* out: "TLSv1.3", static; NULL before the handshake ended */
+    int64_t done_ns;           /* out: when the handshake ended well, monotonic */
     enum error_type error;     /* out: ERROR_NONE, TLS_EXPIRED, TLS_HOSTNAME, TLS_UNTRUSTED */
     char message[256];         /* out: OpenSSL's words with the certificate's subject or names */
     uint64_t trust_generation; /* the module's own */

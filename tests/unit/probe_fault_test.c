@@ -14,6 +14,8 @@ static void curl_codes_become_error_types(void **state)
     static const struct tls_check expired = {.error = ERROR_TLS_EXPIRED, .message = "it ended"};
     static const struct tls_check refused = {.message = "no store"};
     static const struct tls_check fine = {.error = ERROR_NONE};
+    static const struct proxy proxy = {
+        .kind = PROXY_SOCKS5, .host = (char *)(uintptr_t) "proxy.test", .port = 1080};
     static const struct {
         const char *name;
         struct fault_facts facts;
@@ -155,6 +157,27 @@ static void curl_codes_become_error_types(void **state)
          ERROR_INTERNAL,
          PHASE_TLS,
          "no store"},
+        {"a tunnel that a proxy refuses",
+         {.code = CURLE_RECV_ERROR,
+          .phase = PHASE_CONNECT,
+          .proxy = &proxy,
+          .curl_text = "CONNECT tunnel failed, response 502"},
+         ERROR_PROXY,
+         PHASE_CONNECT,
+         "socks5 proxy proxy.test port 1080: CONNECT tunnel failed, response 502"},
+        {"no network to a proxy is our own trouble",
+         {.code = CURLE_COULDNT_CONNECT,
+          .phase = PHASE_CONNECT,
+          .proxy = &proxy,
+          .os_errno = ENETUNREACH},
+         ERROR_LOCAL_NETWORK,
+         PHASE_CONNECT,
+         "unreachable"},
+        {"behind the tunnel it is the site's",
+         {.code = CURLE_PARTIAL_FILE, .phase = PHASE_TRANSFER, .proxy = &proxy},
+         ERROR_READ_FAILURE,
+         PHASE_TRANSFER,
+         ""},
         /* The response */
         {"nothing was said",
          {.code = CURLE_GOT_NOTHING, .phase = PHASE_WAIT},
@@ -273,6 +296,7 @@ static void curl_codes_become_error_types(void **state)
         print_message("  %s\n", rows[i].name);
         facts.curl_text = facts.curl_text == NULL ? "" : facts.curl_text;
         facts.tls = facts.tls == NULL ? &fine : facts.tls;
+        facts.proxy_tls = &fine;
         facts.address = facts.address == NULL ? "192.0.2.1" : facts.address;
         facts.port = 443;
         facts.timeout_ms = 2500;

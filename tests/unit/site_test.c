@@ -178,6 +178,9 @@ static const struct refused refused[] = {
     {"a secret's file without a name", "password_file", T(""), NULL},
     {"a name to resolve to", "resolve_to", T("localhost"),
      "resolve_to: 'localhost' is not a numeric address, such as 192.0.2.1 or 2001:db8::1"},
+    {"a proxy of another kind", "proxy", T("ftp://a:1"),
+     "proxy: must begin with http://, https://, socks5:// or socks5h://"},
+    {"a proxy without a port", "proxy", T("http://u:hunter2@a"), "proxy: has no port"},
     {"an address with a port", "resolve_to", T("192.0.2.1:80"), NULL},
     {"an address in brackets", "resolve_to", T("[::1]"), NULL},
     {"no failure opens an incident", "failures", I(0), "failures: 0 is not in 1..1000"},
@@ -459,6 +462,11 @@ static const struct between between[] = {
      0,
      0,
      "username: holds a ':', which ends a user name (RFC 7617)"},
+    {"a proxy and an address",
+     {"proxy", "http://a:1", "resolve_to", "192.0.2.1"},
+     0,
+     0,
+     "proxy: not with resolve_to, keep one of them"},
     {"an IPv4 address where IPv6 is wanted",
      {"resolve_to", "192.0.2.1", "ip_version", "6"},
      0,
@@ -633,6 +641,7 @@ static const struct {
     {"bearer_token", T("hunter2")},
     {"bearer_token_file", T(READABLE)},
     {"resolve_to", T("192.0.2.1")},
+    {"proxy", T("http://u:hunter2@a:1")},
     {"allow_private", B(false)},
     {"reuse_connection", B(true)},
     {"tls_resume", B(true)},
@@ -710,6 +719,40 @@ static void lists_and_codes_of_other_lengths_differ(void **state)
     site_free(&b);
 }
 
+static void a_proxy_takes_things_out_of_our_hands(void **state)
+{
+    static const struct {
+        const char *option;
+        bool value;
+        const char *message;
+    } rows[] = {
+        {"allow_private", false, "proxy: not with allow_private = false"},
+        {"reuse_connection", true, "proxy: not with reuse_connection"},
+    };
+    struct site site;
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        start(&site);
+        set_text(&site, "proxy", "socks5://u:hunter2@a:1");
+        set(&site, rows[i].option,
+            &(struct site_value){.type = SITE_VALUE_BOOL, .boolean = rows[i].value});
+        assert_int_equal(site_finish(&site, &err), -1);
+        assert_non_null(strstr(err.message, rows[i].message));
+        site_free(&site);
+    }
+    start(&site);
+    set_text(&site, "proxy", "socks5://u:hunter2@a:1");
+    finish(&site);
+
+    char *json = site_config_json(&site);
+
+    assert_null(strstr(json, "hunter2"));
+    free(json);
+    site_free(&site);
+}
+
 static void config_names_what_differs(void **state)
 {
     struct site site;
@@ -724,7 +767,8 @@ static void config_names_what_differs(void **state)
     site_free(&site);
     start(&site);
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
-        if (!is_file_twin(changes[i].option) && strcmp(changes[i].option, "bearer_token") != 0) {
+        if (!is_file_twin(changes[i].option) && strcmp(changes[i].option, "bearer_token") != 0 &&
+            strcmp(changes[i].option, "proxy") != 0) { /* these two not with others */
             set(&site, changes[i].option, &changes[i].value);
         }
     }
@@ -816,6 +860,7 @@ int main(void)
         cmocka_unit_test(what_follows_from_other_options),
         cmocka_unit_test(every_option_is_compared_and_copied),
         cmocka_unit_test(lists_and_codes_of_other_lengths_differ),
+        cmocka_unit_test(a_proxy_takes_things_out_of_our_hands),
         cmocka_unit_test(config_names_what_differs),
         cmocka_unit_test(the_pages_say_the_same),
     };
