@@ -198,6 +198,8 @@ bench-sink: all stand $(BENCHES) build-rows ## the consumer's half (the same, an
 	bench/sinkpeers.sh
 	$(PYTHON) -B bench/sink $(ARGS)
 	$(PYTHON) -B bench/report
+bench-queries: all stand ## queries of a dashboard over a month's rows and a year's rollups
+	$(PYTHON) -B bench/queries
 
 soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors and lag (SOAK_SECONDS=)
 	$(PYTHON) -B tests/soak
@@ -298,7 +300,7 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink scale soak lint $(LINTS) install \
+        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale soak lint $(LINTS) install \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks clean help FORCE

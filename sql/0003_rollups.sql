@@ -61,18 +61,19 @@ $$;
 CREATE FUNCTION histogram_percentiles(histogram integer[], VARIADIC shares double precision[])
 RETURNS double precision[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    size constant integer := coalesce(array_length(histogram, 1), 0);
     total bigint := 0;
     seen bigint := 0;
+    wanted bigint;
     i integer := 0;
     share double precision;
     result double precision[] := '{}';
 BEGIN
-    FOR n IN 1..size / 2 LOOP
-        total := total + histogram[2 * n];
+    FOR n IN 2..coalesce(array_length(histogram, 1), 0) BY 2 LOOP
+        total := total + histogram[n];
     END LOOP;
     FOREACH share IN ARRAY shares LOOP
-        WHILE i < size AND (i = 0 OR seen < ceil(share * total)) LOOP
+        wanted := greatest(ceil(share * total), 1);
+        WHILE seen < wanted LOOP -- seen is NULL, and this false, when there is no bucket
             i := i + 2;
             seen := seen + histogram[i];
         END LOOP;
