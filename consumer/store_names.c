@@ -348,6 +348,31 @@ static int load_names(struct store *s, const struct names_kind *kind, struct nam
     return select_names(s, kind, cache, wanted, err);
 }
 
+/* The ids of a row from the caches; false when one is not there. Most rows have the location of the
+ * row before. */
+static bool find_ids(const struct store *s, struct batch_row *row, const struct batch_row *before)
+{
+    const struct event *event = &row->event;
+    const struct name_id *name;
+
+    row->website_id = 0;
+    row->location_id = 0;
+    if (before != NULL && before->event.location == event->location) {
+        row->location_id = before->location_id;
+    } else {
+        name = find_name(s->locations, event->location);
+        row->location_id = name == NULL ? 0 : (int32_t)name->id;
+    }
+    if (event->site_id > 0 && is_site_id(s, event->site_id)) {
+        row->website_id = event->site_id;
+    } else {
+        name = find_name(s->sites, event->site_name);
+        row->website_id = name == NULL ? 0 : name->id;
+    }
+    return row->website_id != 0 && row->location_id != 0;
+}
+
+/* Those that have no ids after all become letters. */
 static void assign_ids(struct store *s, struct batch *batch, struct wanted *sites,
                        struct wanted *locations)
 {
@@ -355,29 +380,43 @@ static void assign_ids(struct store *s, struct batch *batch, struct wanted *site
 
     for (size_t i = 0; i < batch->rows_count; i++) {
         struct batch_row *row = &batch->rows[i];
-        const struct name_id *site = NULL;
-        const struct name_id *location = find_name(s->locations, row->event.location);
-        bool by_id = row->event.site_id > 0 && is_site_id(s, row->event.site_id);
+
+        if (!store_row_is_live(batch, row) || (row->website_id != 0 && row->location_id != 0) ||
+            find_ids(s, row, NULL)) {
+            continue;
+        }
+        const struct wanted *missing = row->location_id == 0
+                                           ? find_wanted(locations, row->event.location)
+                                           : find_wanted(sites, row->event.site_name);
+
+        store_refuse(&refused, i, missing->reason, missing->detail);
+    }
+    batch_reject_rows(batch, refused.items, refused.count);
+    store_refusals_free(&refused);
+}
+
+/* The rows' ids, as far as the caches have them, and what is wanted of the others. */
+static void look_up(struct store *s, struct batch *batch, struct wanted **sites,
+                    struct wanted **locations)
+{
+    const struct batch_row *before = NULL;
+
+    for (size_t i = 0; i < batch->rows_count; i++) {
+        struct batch_row *row = &batch->rows[i];
 
         if (!store_row_is_live(batch, row)) {
             continue;
         }
-        if (!by_id) {
-            site = find_name(s->sites, row->event.site_name);
+        if (!find_ids(s, row, before)) {
+            if (row->website_id == 0) {
+                want(sites, &sites_kind, &row->event);
+            }
+            if (row->location_id == 0) {
+                want(locations, &locations_kind, &row->event);
+            }
         }
-        if (location == NULL || (!by_id && site == NULL)) {
-            const struct wanted *missing = location == NULL
-                                               ? find_wanted(locations, row->event.location)
-                                               : find_wanted(sites, row->event.site_name);
-
-            store_refuse(&refused, i, missing->reason, missing->detail);
-            continue;
-        }
-        row->website_id = by_id ? row->event.site_id : site->id;
-        row->location_id = (int32_t)location->id;
+        before = row;
     }
-    batch_reject_rows(batch, refused.items, refused.count);
-    store_refusals_free(&refused);
 }
 
 int store_names_resolve(struct store *s, struct batch *batch, struct err *err)
@@ -390,20 +429,7 @@ int store_names_resolve(struct store *s, struct batch *batch, struct err *err)
     if (load_site_ids(s, batch, err) < 0) {
         return -1;
     }
-    for (size_t i = 0; i < batch->rows_count; i++) {
-        const struct event *event = &batch->rows[i].event;
-
-        if (!store_row_is_live(batch, &batch->rows[i])) {
-            continue;
-        }
-        if (!(event->site_id > 0 && is_site_id(s, event->site_id)) &&
-            find_name(s->sites, event->site_name) == NULL) {
-            want(&sites, &sites_kind, event);
-        }
-        if (find_name(s->locations, event->location) == NULL) {
-            want(&locations, &locations_kind, event);
-        }
-    }
+    look_up(s, batch, &sites, &locations);
     if (load_names(s, &locations_kind, &s->locations, &locations, err) == 0 &&
         load_names(s, &sites_kind, &s->sites, &sites, err) == 0) {
         assign_ids(s, batch, sites, locations);
