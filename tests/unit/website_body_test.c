@@ -89,7 +89,7 @@ static void tells_no_more_than_its_ceiling(void **state)
     cJSON *json = cJSON_CreateObject();
     struct answer a = {0};
     struct site site;
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int i = 0; i < 3 * WEBSITE_ERRORS_MAX; i++) {
