@@ -191,6 +191,7 @@ show-coverage:
 
 bench: bench-probe bench-sink ## what a check and a row cost, beside peers in the same run
 bench-probe: all stand $(BENCHES) ## the producer's half (ARGS=names of its sections, BENCH_QUICK=1)
+	deploy/deps.sh bench
 	bench/peers.sh
 	$(PYTHON) -B bench/probe $(ARGS)
 	$(PYTHON) -B bench/report

@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh build|demo|test - install, with apt-get, what that task needs and this machine lacks.
+# deps.sh build|demo|test|bench - install, with apt-get, what that task needs and this machine lacks.
 # Debian 12 and 13. Prints one line: the packages, or that there is nothing to install.
 set -euo pipefail
 
@@ -10,10 +10,13 @@ demo=(postgresql procps openssl ca-certificates)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
     python3-pytest python3-psycopg2 python3-confluent-kafka maven)
+# Go is not among them: the peers need a newer one than Debian 12 has.
+bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 
 case ${1-} in
 build) wanted=("${build[@]}") ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
+bench) wanted=("${build[@]}" "${demo[@]}" "${bench[@]}") ;;
 test)
     wanted=("${build[@]}" "${demo[@]}" "${test[@]}")
     # Debian 12 names the sanitizer runtimes of clang by version only.
@@ -24,7 +27,7 @@ test)
     esac
     ;;
 *)
-    echo "usage: deploy/deps.sh build|demo|test" >&2
+    echo "usage: deploy/deps.sh build|demo|test|bench" >&2
     exit 2
     ;;
 esac
