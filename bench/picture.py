@@ -5,7 +5,7 @@ import html
 import math
 
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 50, 60
+LEFT, RIGHT, TOP, BOTTOM = 60, 40, 50, 60
 COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#8d6a9f", "#6c757d")
 STYLE = ("text{font:13px sans-serif;fill:#222}.title{font-size:16px}.small{font-size:11px}"
          ".grid{stroke:#ddd}.axis{stroke:#444}")
@@ -47,7 +47,7 @@ def legend(names):
     for name, colour in zip(names, COLOURS):
         parts += [f'<rect x="{x:.1f}" y="{HEIGHT - 22}" width="12" height="12" fill="{colour}"/>',
                   text(x + 17, HEIGHT - 12, name, "start", "small")]
-        x += 40 + 6.2 * len(name)
+        x += 34 + 5.8 * len(name)
     return parts
 
 
