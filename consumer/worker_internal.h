@@ -21,6 +21,8 @@ struct worker_write {
     bool running;
     int64_t begun_ns;
     int64_t cut_ns; /* when its connection is given up */
+    size_t rows;    /* at its beginning */
+    bool slow;      /* it takes long, and that was said */
     /* set by the errand */
     int rc;
     struct err err;

@@ -11,6 +11,8 @@
 #include "common/mem.h"
 #include "consumer/worker_internal.h"
 
+#define SLOW_NS (5 * NS_PER_SEC) /* what takes so long is told of */
+
 /* Every reason a dead letter can have. "refused" stands for all of "sqlstate_...". */
 static const char *const letter_reasons[] = {
     "too_large",   "text",         "json",         "schema",           "field",
@@ -159,6 +161,7 @@ bool worker_store_start(struct worker *w)
         .running = true,
         .begun_ns = now_ns,
         .cut_ns = cut_ns(w, now_ns),
+        .rows = w->storing->rows_count,
         .lost = mem_alloc(w->storing->partitions_count, sizeof(*w->write.lost)),
     };
     errand_begin(w->errand, write_storing, w);
@@ -171,6 +174,11 @@ static int finish_write(struct worker *w, struct err *err)
     struct worker_write write = w->write;
 
     w->write = (struct worker_write){0};
+    if (write.slow) {
+        log_write(LOG_WARN, "Postgres has answered at last",
+                  LOG_I("after_ms", (clock_mono_ns() - write.begun_ns) / NS_PER_MS),
+                  LOG_I("worker", w->number));
+    }
     if (write.rc == 0 && write.outcome == STORE_FENCED) {
         drop_fenced(w, write.lost, write.lost_count);
     } else if (write.rc == 0) {
@@ -185,6 +193,19 @@ static int finish_write(struct worker *w, struct err *err)
         worker_begin_outage(w, &write.err);
     }
     return 0;
+}
+
+/* Nothing is wrong that we know of, but rows come late: what an operator sees of a lock or of a
+ * disk that holds Postgres up. */
+static void say_slow(struct worker *w)
+{
+    int64_t took_ns = clock_mono_ns() - w->write.begun_ns;
+
+    if (took_ns >= SLOW_NS && !w->write.slow) {
+        w->write.slow = true;
+        log_write(LOG_WARN, "Postgres takes long to store a batch", LOG_I("rows", w->write.rows),
+                  LOG_I("seconds", took_ns / NS_PER_SEC), LOG_I("worker", w->number));
+    }
 }
 
 /* A server that does not answer: its connection is given up, and what waits for it fails. Until
@@ -218,6 +239,7 @@ int worker_store_look(struct worker *w, int64_t wait_until_ns, struct err *err)
     if (errand_wait(w->errand, wait_until_ns)) {
         return finish_write(w, err);
     }
+    say_slow(w);
     cut_stalled(w, &w->write);
     return 0;
 }

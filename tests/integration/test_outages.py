@@ -3,6 +3,7 @@
 import datetime
 import re
 
+import psycopg2
 import pytest
 from conftest import Pipeline
 
@@ -92,6 +93,23 @@ def test_a_server_that_does_not_answer_is_given_up_and_loses_nothing(pipeline):
     assert_stored_once(pipeline, 200, consumer)
     assert len(consumer.has_line(PAUSED)) == 1
     assert len(consumer.has_line('msg="partition given"')) == given
+    consumer.terminate()
+
+
+def test_a_server_that_takes_long_is_told_of_and_waited_for(pipeline):
+    consumer = pipeline.consumer().wait_until_ready()
+    produce(pipeline, "before", 100)
+    pipeline.wait_until_stored()
+    holder = psycopg2.connect(pipeline.postgres.dsn(pipeline.database))
+    with holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLE kafka_offsets")
+        produce(pipeline, "during", 100)
+        consumer.wait_for_line('msg="Postgres takes long to store a batch"', 60)
+    holder.close()
+    consumer.wait_for_line('msg="Postgres has answered at last"')
+    assert_stored_once(pipeline, 200, consumer)
+    assert not consumer.has_line(PAUSED)
+    assert len(consumer.has_line('msg="Postgres takes long to store a batch"')) == 1
     consumer.terminate()
 
 
