@@ -2,8 +2,10 @@
 
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -63,19 +65,6 @@ static void pick(OSSL_ALGORITHM *out, int operation, bool (*wanted)(const OSSL_A
             out[count++] = *from;
         }
     }
-}
-
-static void make_model(void)
-{
-    OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
-
-    model.whole = context == NULL ? NULL : OSSL_PROVIDER_load(context, "default");
-    if (model.whole == NULL) {
-        OSSL_LIB_CTX_free(context);
-        return;
-    }
-    pick(model.keys, OSSL_OP_KEYMGMT, is_key_type);
-    pick(model.decoders, OSSL_OP_DECODER, is_decoder);
 }
 
 /* --- The provider --- */
@@ -147,6 +136,25 @@ static int on_init(const OSSL_CORE_HANDLE *unused, const OSSL_DISPATCH *unused_t
 
 /* --- The context --- */
 
+static void make_model(void)
+{
+    OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
+
+    model.whole = context == NULL ? NULL : OSSL_PROVIDER_load(context, "default");
+    if (model.whole == NULL) {
+        OSSL_LIB_CTX_free(context);
+        return;
+    }
+    /* OpenSSL 3.5's random numbers look in their provider's own context for ciphers of the
+     * provider that a caller's context names. */
+    if (OSSL_PROVIDER_add_builtin(context, PROVIDER, on_init) != 1 ||
+        OSSL_PROVIDER_load(context, PROVIDER) == NULL) {
+        ERR_clear_error();
+    }
+    pick(model.keys, OSSL_OP_KEYMGMT, is_key_type);
+    pick(model.decoders, OSSL_OP_DECODER, is_decoder);
+}
+
 static int on_provider(OSSL_PROVIDER *provider, void *others)
 {
     *(bool *)others |= strcmp(OSSL_PROVIDER_get0_name(provider), "default") != 0;
@@ -164,6 +172,7 @@ static bool operator_chose_providers(void)
 void tls_lean_open(struct tls_lean *lean)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    unsigned char tried;
 
     *lean = (struct tls_lean){0};
     pthread_once(&once, make_model);
@@ -174,7 +183,9 @@ void tls_lean_open(struct tls_lean *lean)
     if (lean->context != NULL && OSSL_PROVIDER_add_builtin(lean->context, PROVIDER, on_init) == 1) {
         lean->provider = OSSL_PROVIDER_load(lean->context, PROVIDER);
     }
-    if (lean->provider == NULL) {
+    /* Nothing is done without random numbers, and what they are made from differs most. */
+    if (lean->provider == NULL || RAND_bytes_ex(lean->context, &tried, 1, 0) != 1) {
+        ERR_clear_error();
         tls_lean_close(lean);
     }
 }
