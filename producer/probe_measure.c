@@ -96,7 +96,8 @@ static const char *version_name(long version)
     }
 }
 
-/* libcurl takes "HTTP/200 OK" for HTTP/2 and its status 0; another line may give it any number. */
+/* libcurl 7 takes "HTTP/200 OK" for HTTP/2 and its status 0; another line may give it any number.
+ */
 static int32_t status_code(const struct slot *slot)
 {
     long code = info_long(slot, CURLINFO_RESPONSE_CODE);
