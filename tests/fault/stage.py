@@ -138,6 +138,9 @@ class Stage:
     # ---- servers ----
 
     def _break_server(self, what, detail):
+        server = self.kafka if what.startswith("broker_") else self.postgres
+        if server.process.poll() is not None:
+            return  # it is down already: the plan's faults may overlap
         if what == "broker_crash":
             self.kafka.stop(signal.SIGKILL if detail == "kill" else signal.SIGTERM)
         elif what == "broker_freeze":
