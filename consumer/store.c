@@ -67,6 +67,7 @@ void store_free(struct store *s)
     store_state_forget(s);
     free(s->days);
     copyrows_free(&s->copy);
+    free(s->places);
     free((char *)(uintptr_t)s->settings.dsn);
     free((char *)(uintptr_t)s->settings.consumer_group);
     free(s);

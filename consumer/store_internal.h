@@ -65,6 +65,12 @@ struct known_key; /* store_state.c */
 struct name_id;   /* store_names.c */
 struct site_id;
 
+/* Where a row belongs among those that are copied with it. */
+struct copy_place {
+    int64_t website_id, slot_us;
+    const struct batch_row *row;
+};
+
 struct store {
     struct store_settings settings; /* its strings are ours */
     PGconn *conn;
@@ -80,6 +86,8 @@ struct store {
     struct metric *commits_in_doubt[COMMIT_OUTCOMES];
 
     struct copyrows copy;
+    struct copy_place *places; /* of the rows that are being copied */
+    size_t places_size;
     struct name_id *sites, *locations; /* by name */
     struct site_id *site_ids;
     struct known_key *state_keys; /* that have a row of site_state */
