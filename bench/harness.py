@@ -79,6 +79,16 @@ def cpu_seconds(pid):
     return total
 
 
+def ended_seconds(pid):
+    """Processor time of the children that a process, or a descendant of it, has waited for."""
+    total = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            fields = pathlib.Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[13]) + int(fields[14])
+    return total / TICKS
+
+
 def memory_mb(pid, peak=False):
     """Resident memory of a process and its descendants, or the most there has been of it."""
     field, total = "VmHWM:" if peak else "VmRSS:", 0
@@ -99,7 +109,7 @@ class Foreign:
     def look(self):
         fields = pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
         busy = sum(int(n) for i, n in enumerate(fields) if i not in (3, 4)) / TICKS
-        ours = cpu_seconds(os.getpid()) + sum(os.times()[2:4])
+        ours = cpu_seconds(os.getpid()) + ended_seconds(os.getpid())
         now = time.monotonic()
         taken = getattr(self, "before", (busy, ours, now - 1))
         self.before = busy, ours, now

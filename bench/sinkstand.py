@@ -157,9 +157,8 @@ class Stand:
 
     def server_cpu(self):
         """Of Postgres, in seconds, with the backends that have ended."""
-        own = pathlib.Path(f"/proc/{self.server.process.pid}/stat").read_text().rpartition(")")[2]
-        ended = sum(int(n) for n in own.split()[13:15]) / harness.TICKS
-        return ended + harness.cpu_seconds(self.server.process.pid)
+        pid = self.server.process.pid
+        return harness.cpu_seconds(pid) + harness.ended_seconds(pid)
 
     @contextlib.contextmanager
     def connection(self):
