@@ -8,6 +8,7 @@ the rounds. Results go to build/bench/SECTION.json; bench/report makes tables an
     BENCH_QUICK    1: fewer and shorter rounds, to see that everything runs
     BENCH_ROUNDS   how many (5; 2 when quick)
     BENCH_SECONDS  how long each measures (4; 2 when quick)
+    BENCH_TRIES    how often a run is made at the most that other programs disturb (3; 1 when quick)
 """
 
 import contextlib
@@ -30,7 +31,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2" if QUICK else "5"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "2" if QUICK else "4"))
 TICKS = os.sysconf("SC_CLK_TCK")
 FOREIGN_MAX = 0.1  # cores that other programs may take while a contender runs
-TRIES = 1 if QUICK else 3
+TRIES = int(os.environ.get("BENCH_TRIES", "1" if QUICK else "3"))
 
 
 # ---- a network, cores, and what a process costs ----
