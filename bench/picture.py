@@ -43,11 +43,19 @@ def height_of(value, marks):
 
 
 def legend(names):
-    parts, x = [], LEFT
+    """In as many lines as they take, the last at the bottom."""
+    placed, x, row = [], LEFT, 0
     for name, colour in zip(names, COLOURS):
-        parts += [f'<rect x="{x:.1f}" y="{HEIGHT - 22}" width="12" height="12" fill="{colour}"/>',
-                  text(x + 17, HEIGHT - 12, name, "start", "small")]
-        x += 34 + 5.8 * len(name)
+        width = 40 + 6.2 * len(name)
+        if x > LEFT and x + width - 20 > WIDTH:
+            x, row = LEFT, row + 1
+        placed.append((x, row, name, colour))
+        x += width
+    parts = []
+    for x, at, name, colour in placed:
+        y = HEIGHT - 22 - 18 * (row - at) + (8 if row else 0)
+        parts += [f'<rect x="{x:.1f}" y="{y}" width="12" height="12" fill="{colour}"/>',
+                  text(x + 17, y + 10, name, "start", "small")]
     return parts
 
 
