@@ -73,7 +73,7 @@ def consume(stand, topics, count, workers=1, folder=None):
 
 
 def copy_of_psql(stand, file, count):
-    """psql's binary COPY of the consumer's rows, in their order, into the same empty table."""
+    """psql's binary COPY of the consumer's rows, in the order of the events, into the same empty table."""
     stand.prepare()
     before = stand.server_cpu()
     seconds, cpu, rss = stand.psql(f"\\copy checks FROM '{file}' (FORMAT binary)")
