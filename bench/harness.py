@@ -30,7 +30,8 @@ QUICK = os.environ.get("BENCH_QUICK", "") not in ("", "0")
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2" if QUICK else "5"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "2" if QUICK else "4"))
 TICKS = os.sysconf("SC_CLK_TCK")
-FOREIGN_MAX = 0.1  # cores that other programs may take while a contender runs
+# Cores that other programs may take while a contender runs.
+FOREIGN_MAX = float(os.environ.get("BENCH_FOREIGN_MAX", "0.1"))
 TRIES = int(os.environ.get("BENCH_TRIES", "1" if QUICK else "3"))
 
 
