@@ -30,7 +30,8 @@ static bool is_known(const struct store *s, const struct state_key_id *id)
 {
     struct known_key *found;
 
-    HASH_FIND(hh, s->state_keys, id, sizeof(*id), found);
+    /* clang-tidy 14 forgets the id's bytes when uthash reads them one by one. */
+    HASH_FIND(hh, s->state_keys, id, sizeof(*id), found); /* NOLINT(clang-analyzer-core.*) */
     return found != NULL;
 }
 

@@ -119,7 +119,8 @@ struct slot {
     enum slot_state state;
     struct alarm alarm;
     CURL *easy;
-    bool is_based; /* easy holds what every transfer sets, and no more */
+    bool is_based;   /* easy holds what every transfer sets, and no more */
+    bool has_header; /* easy has stored one, in this or an earlier transfer */
 
     const struct site *site;
     void *tag;
@@ -169,6 +170,7 @@ struct probe {
     void *context;
     CURLM *multi;
     struct curl_slist *close_header; /* of most checks of fresh connections */
+    bool headers_linger;             /* in this libcurl: probe_transfer.c, renew_handle */
     int64_t curl_due_ns;
     bool has_news; /* libcurl may have finished transfers */
     bool broken;

@@ -155,6 +155,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
     struct hop *hop = &slot->hop;
     size_t len = size * count;
 
+    slot->has_header = true;
     if (hop->first_byte_ns == 0) {
         hop->first_byte_ns = clock_mono_ns();
         read_reused_tls(slot);
@@ -512,8 +513,30 @@ static bool is_plain(const struct slot *slot)
            strcmp(slot->method, "GET") == 0;
 }
 
+/*
+ * libcurl before 8.1.0 keeps, from one transfer of a handle to the next, a pointer to the last
+ * header it stored, which it has freed by then, and follows it when a response begins with a folded
+ * line (mended by its commit cd1c611b24). There a handle that has seen a header is not used again.
+ */
+#define LINGERING_HEADER_FIXED 0x080100
+
+static bool renew_handle(struct slot *slot)
+{
+    CURL *fresh = curl_easy_init();
+
+    if (fresh == NULL) {
+        return false;
+    }
+    curl_easy_cleanup(slot->easy);
+    slot->easy = fresh;
+    slot->is_based = false;
+    slot->has_header = false;
+    return true;
+}
+
 bool transfer_prepare(struct probe *p)
 {
+    p->headers_linger = curl_version_info(CURLVERSION_NOW)->version_num < LINGERING_HEADER_FIXED;
     return append(&p->close_header, CONNECTION_CLOSE);
 }
 
@@ -522,6 +545,9 @@ int transfer_start(struct slot *slot, struct err *err)
     transfer_clear(slot);
     slot->hop = (struct hop){.began_ns = clock_mono_ns()};
 
+    if (slot->probe->headers_linger && slot->has_header && !renew_handle(slot)) {
+        return err_set(err, ERR_FATAL, "curl_easy_init failed");
+    }
     bool plain = is_plain(slot);
     bool ok = true;
 

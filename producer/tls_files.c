@@ -141,12 +141,13 @@ static struct tls_identity *identity_find(const struct tls *t, const char *cert_
 }
 
 /* A key that asks for one cannot be used: nobody is there to ask. */
-static int no_password(char *unused, int unused_size, int unused_too, void *unused_context)
+static int no_password(char *password, int size, int encrypts, void *context)
 {
-    (void)unused;
-    (void)unused_size;
-    (void)unused_too;
-    (void)unused_context;
+    (void)encrypts;
+    (void)context;
+    if (size > 0) {
+        password[0] = '\0';
+    }
     return 0;
 }
 

@@ -395,7 +395,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct server server;
     static struct loop *loop;
     static struct tls *tls;
-    struct metrics *metrics = metrics_new();
+    static struct metrics *metrics;
     struct site site;
     struct run run = {.site = &site};
     struct err err;
@@ -403,7 +403,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (loop == NULL) {
         signal(SIGPIPE, SIG_IGN);
         loop = loop_new(&err);
-        tls = tls_new();
+        metrics = metrics_new();
+        tls = tls_new(metrics);
         server_open(&server);
     }
     int free_fd = lowest_fd();
@@ -433,6 +434,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pattern_free(run.patterns.present);
     pattern_free(run.patterns.header);
     site_free(&site);
-    metrics_free(metrics);
     return 0;
 }

@@ -42,6 +42,8 @@ static const struct odd_reply replies[] = {
     {"/version-9", ODD_CLOSE, "HTTP/9.9 200 OK\r\n\r\n", NULL},
     {"/status-0", ODD_CLOSE, "HTTP/1.1 000 Zero\r\nContent-Length: 0\r\n\r\n", NULL},
     {"/no-status", ODD_CLOSE, "HTTP/200 OK\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/folded-first", ODD_CLOSE, "HTTP/1.1 200 OK\r\n folded: line\r\nContent-Length: 0\r\n\r\n",
+     NULL},
     {"/bad-length", ODD_CLOSE, OK_200 "Content-Length: -5\r\n\r\nhello", NULL},
     {"/body-endless", ODD_ENDLESS, OK_200 "\r\n", "0123456789012345678901234567890123456789"},
     {"/headers-endless", ODD_ENDLESS, OK_200, "X-More: and more and more and more and more\r\n"},
@@ -305,6 +307,26 @@ static void a_line_without_a_version_has_no_other_status(void **state)
         assert_int_equal(r->http_status, 200);
     } else {
         assert_int_equal(r->error, ERROR_PROTOCOL);
+    }
+    stand_close(&stand);
+}
+
+/* libcurl 7 has a pointer left to a header of the check before, which is freed by then. */
+static void a_folded_first_line_is_no_line_of_the_check_before(void **state)
+{
+    struct stand stand;
+    char good[256], folded[256];
+
+    (void)state;
+    stand_open(&stand, 2);
+
+    struct site before = site_here(good, "/bad-length"); /* it has a header, too */
+    struct site site = site_here(folded, "/folded-first");
+
+    for (int i = 0; i < 3; i++) {
+        stand_check(&stand, &before);
+        assert_int_equal(stand.seen.result.http_status, 200);
+        fails_as(&stand, &site, ERROR_PROTOCOL, PHASE_NONE, "");
     }
     stand_close(&stand);
 }
@@ -1337,6 +1359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_responses_fail),
         cmocka_unit_test(a_line_without_a_version_has_no_other_status),
+        cmocka_unit_test(a_folded_first_line_is_no_line_of_the_check_before),
         cmocka_unit_test(connections_that_fail_are_told_apart),
         cmocka_unit_test(time_runs_out_in_each_phase),
         cmocka_unit_test(certificates_that_fail_are_told),

@@ -71,8 +71,8 @@ struct change_row {
 };
 
 static const struct change_row change_rows[] = {
-    {"every site leaves", {{.name = "a"}, {.name = "b"}}, {{NULL}}, 0, 0, 2, 0},
-    {"the first site comes", {{NULL}}, {{.name = "a"}}, 1, 0, 0, 0},
+    {"every site leaves", {{.name = "a"}, {.name = "b"}}, {{.name = NULL}}, 0, 0, 2, 0},
+    {"the first site comes", {{.name = NULL}}, {{.name = "a"}}, 1, 0, 0, 0},
     {"an equal site is left alone",
      {{.name = "a", .pattern = "x"}},
      {{.name = "a", .pattern = "x"}},
@@ -95,7 +95,13 @@ static const struct change_row change_rows[] = {
      0,
      1,
      0},
-    {"a disabled site does not come", {{NULL}}, {{.name = "a", .disabled = true}}, 0, 0, 0, 0},
+    {"a disabled site does not come",
+     {{.name = NULL}},
+     {{.name = "a", .disabled = true}},
+     0,
+     0,
+     0,
+     0},
     {"one of each",
      {{.name = "goes"}, {.name = "stays"}, {.name = "other"}},
      {{.name = "stays"}, {.name = "other", .pattern = "y"}, {.name = "comes"}},
@@ -141,8 +147,8 @@ static void test_what_is_equal_is_shared(void **state)
     static const struct brief briefs[] = {{.name = "a", .pattern = "v=(\\d)"},
                                           {.name = "b", .pattern = "v=(\\d)"},
                                           {.name = "c"},
-                                          {NULL}};
-    static const struct brief one[] = {{.name = "b", .pattern = "v=(\\d)"}, {NULL}};
+                                          {.name = NULL}};
+    static const struct brief one[] = {{.name = "b", .pattern = "v=(\\d)"}, {.name = NULL}};
     struct siteset *s = siteset_new(1);
     struct targets targets = list(briefs);
     struct site_change *change = siteset_take_over(s, &targets);
@@ -180,8 +186,8 @@ static void test_what_is_equal_is_shared(void **state)
 
 static void test_a_member_in_flight_is_freed_after_its_last_check(void **state)
 {
-    static const struct brief briefs[] = {{.name = "a", .pattern = "x"}, {NULL}};
-    static const struct brief none[] = {{NULL}};
+    static const struct brief briefs[] = {{.name = "a", .pattern = "x"}, {.name = NULL}};
+    static const struct brief none[] = {{.name = NULL}};
     struct siteset *s = siteset_new(1);
     struct targets targets = list(briefs);
     struct site_change *change = siteset_take_over(s, &targets);
@@ -211,11 +217,12 @@ static void test_a_member_in_flight_is_freed_after_its_last_check(void **state)
 
 static void test_a_site_has_one_part_by_its_name(void **state)
 {
-    static const struct brief before[] = {{.name = "a"}, {.name = "b"}, {.name = "c"}, {NULL}};
+    static const struct brief before[] = {
+        {.name = "a"}, {.name = "b"}, {.name = "c"}, {.name = NULL}};
     static const struct brief after[] = {{.name = "c", .seconds = 5},
                                          {.name = "b", .seconds = 5},
                                          {.name = "a", .seconds = 5},
-                                         {NULL}};
+                                         {.name = NULL}};
     struct siteset *s = siteset_new(4);
     struct targets targets = list(before);
     struct site_change *first = siteset_take_over(s, &targets);
@@ -248,7 +255,7 @@ static void test_files_are_listed_once(void **state)
                                           {.name = "none"},
                                           {.name = "e", .cert_file = "/c", .key_file = "/k"},
                                           {.name = "c", .ca_file = "/x"},
-                                          {NULL}};
+                                          {.name = NULL}};
     struct siteset *s = siteset_new(1);
     struct targets targets = list(briefs);
     struct site_change *change = siteset_take_over(s, &targets);
