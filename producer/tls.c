@@ -32,6 +32,7 @@ struct tls *tls_new(struct metrics *m)
 
     pthread_once(&once, make_index);
     tls_lean_open(&t->lean);
+    tls_resume_know_index(t->lean.context);
     t->shared = SSL_CTX_new_ex(t->lean.context, NULL, TLS_client_method());
     t->sha256 = EVP_MD_fetch(t->lean.context, "SHA256", NULL);
     t->memo = tls_memo_new();

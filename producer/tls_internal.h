@@ -74,6 +74,8 @@ void tls_identities_free(struct tls *t);
 
 /* Once in a process, before the others. */
 void tls_resume_make_index(void);
+/* For each library context that is the default while an SSL may go. NULL: the usual one. */
+void tls_resume_know_index(OSSL_LIB_CTX *context);
 /* The handshake begins. */
 void tls_resume_begin(SSL *ssl, struct tls_check *check);
 /* A chain was found good, or is not looked at. */

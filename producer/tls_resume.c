@@ -1,3 +1,5 @@
+#include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -36,6 +38,23 @@ static void on_free_keeper(void *unused, void *data, CRYPTO_EX_DATA *unused_too,
 void tls_resume_make_index(void)
 {
     keeper_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_free_keeper);
+}
+
+/* What frees a keeper is looked up in the library context that is the default when the SSL goes,
+ * and an index is known where it was made alone. Each context gives out numbers in order, so it is
+ * made there again under the same one; what comes before it stands for nothing. */
+void tls_resume_know_index(OSSL_LIB_CTX *context)
+{
+    OSSL_LIB_CTX *before = OSSL_LIB_CTX_set0_default(context);
+    int index = context == NULL ? keeper_index : SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+
+    while (index >= 0 && index < keeper_index) {
+        CRYPTO_EX_free *on_free = index + 1 == keeper_index ? on_free_keeper : NULL;
+
+        index = SSL_get_ex_new_index(0, NULL, NULL, NULL, on_free);
+    }
+    OSSL_LIB_CTX_set0_default(before);
+    assert(index == keeper_index); /* the check's own index is made before the keeper's */
 }
 
 bool tls_digest_bytes(EVP_MD_CTX *hash, const void *bytes, size_t len)
