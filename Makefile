@@ -87,7 +87,7 @@ $(BUILD)/sql/migrations.o: $(BUILD)/sql/migrations.c
 $(BUILD)/api/embedded.c: $(ASSETS) common/embed.sh Makefile
 	@mkdir -p $(@D)
 	$(call say,embed)sh common/embed.sh api/assets.h 'const struct asset assets[]' \
-	    '{"PATH", BYTES, LEN}' $(ASSETS) >$@.new && mv $@.new $@
+	    '{"PATH", "HASH", BYTES, LEN}' $(ASSETS) >$@.new && mv $@.new $@
 $(BUILD)/api/embedded.o: $(BUILD)/api/embedded.c
 	$(call say,cc)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 

@@ -29,7 +29,22 @@ void answer_body(struct answer *a, int status, const char *type, char *body, siz
     a->len = len;
 }
 
-static void put_json(struct answer *a, int status, const char *type, cJSON *json)
+void answer_text_begin(struct answer_text *t)
+{
+    *t = (struct answer_text){0};
+    t->out = open_memstream(&t->text, &t->len);
+    if (t->out == NULL) {
+        abort(); /* no memory: as mem.h has it */
+    }
+}
+
+void answer_text_end(struct answer_text *t)
+{
+    fclose(t->out);
+    t->out = NULL;
+}
+
+static void put_problem(struct answer *a, int status, cJSON *json)
 {
     char *text = cJSON_PrintUnformatted(json);
 
@@ -37,12 +52,7 @@ static void put_json(struct answer *a, int status, const char *type, cJSON *json
     if (text == NULL) {
         abort(); /* no memory: as mem.h has it */
     }
-    answer_body(a, status, type, text, strlen(text));
-}
-
-void answer_json(struct answer *a, int status, cJSON *json)
-{
-    put_json(a, status, ANSWER_JSON, json);
+    answer_body(a, status, ANSWER_PROBLEM, text, strlen(text));
 }
 
 void answer_header(struct answer *a, const char *name, const char *value)
@@ -89,7 +99,7 @@ void answer_problem(struct answer *a, int status, const char *fmt, ...)
     vsnprintf(detail.message, sizeof(detail.message), fmt, args);
     va_end(args);
     answer_clear(a);
-    put_json(a, status, ANSWER_PROBLEM, problem_json(status, detail.message));
+    put_problem(a, status, problem_json(status, detail.message));
 }
 
 void answer_problems(struct answer *a, int status, cJSON *errors)
@@ -100,7 +110,7 @@ void answer_problems(struct answer *a, int status, cJSON *errors)
 
     cJSON_AddItemToObject(json, "errors", errors);
     answer_clear(a);
-    put_json(a, status, ANSWER_PROBLEM, json);
+    put_problem(a, status, json);
 }
 
 void answer_problem_at(struct answer *a, int status, const char *where, const char *what,

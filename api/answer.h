@@ -9,10 +9,11 @@
 
 #include <cjson/cJSON.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "common/err.h"
 
-#define ANSWER_HEADERS_MAX 8
+#define ANSWER_HEADERS_MAX 16
 #define ANSWER_JSON "application/json"
 
 struct answer {
@@ -33,8 +34,14 @@ void answer_clear(struct answer *a);
 /* A body as it is; takes `body`, which came from malloc. */
 void answer_body(struct answer *a, int status, const char *type, char *body, size_t len);
 
-/* Takes `json`. */
-void answer_json(struct answer *a, int status, cJSON *json);
+/* A text that is written piece by piece to `out`; after the end text[0..len) is the caller's. */
+struct answer_text {
+    FILE *out;
+    char *text;
+    size_t len;
+};
+void answer_text_begin(struct answer_text *t);
+void answer_text_end(struct answer_text *t);
 
 void answer_header(struct answer *a, const char *name, const char *value);
 void answer_headerf(struct answer *a, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

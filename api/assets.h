@@ -8,6 +8,7 @@
 
 struct asset {
     const char *name; /* "web/docs.js"; NULL ends the list */
+    const char *tag;  /* another one where the bytes are others */
     const char *bytes;
     size_t len;
 };

@@ -93,6 +93,15 @@ void db_give(struct db *db, PGconn *conn)
     pthread_mutex_unlock(&db->lock);
 }
 
+void db_print_items(FILE *out, const PGresult *result, int column, int64_t rows_max)
+{
+    fprintf(out, "\"items\":[");
+    for (int i = 0; i < PQntuples(result) && i < rows_max && !PQgetisnull(result, i, column); i++) {
+        fprintf(out, "%s%s", i == 0 ? "" : ",", PQgetvalue(result, i, column));
+    }
+    fprintf(out, "]");
+}
+
 void db_roll_back(PGconn *conn)
 {
     struct err err;

@@ -23,6 +23,9 @@ void db_free(struct db *db);
 PGconn *db_take(struct db *db, struct err *err);
 void db_give(struct db *db, PGconn *conn);
 
+/* "items":[...] of a column of JSON, of at most `rows_max` rows; it ends at the first NULL. */
+void db_print_items(FILE *out, const PGresult *result, int column, int64_t rows_max);
+
 /* End a transaction without its changes. A connection that is lost has none: the next who takes it
  * makes it anew. */
 void db_roll_back(PGconn *conn);

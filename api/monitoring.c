@@ -65,23 +65,15 @@ static void add_range(struct pg_params *p, const struct range *range)
 /* Rows of one column of JSON, as {"items":[...],"page":1,"size":100,"more":false}. */
 static void answer_page(const PGresult *result, const struct range *range, struct answer *a)
 {
-    int rows = PQntuples(result);
-    bool more = rows > range->size;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
+    struct answer_text t;
 
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    fprintf(out, "{\"items\":[");
-    for (int i = 0; i < (more ? (int)range->size : rows); i++) {
-        fprintf(out, "%s%s", i == 0 ? "" : ",", PQgetvalue(result, i, 0));
-    }
-    fprintf(out, "],\"page\":%" PRId64 ",\"size\":%" PRId64 ",\"more\":%s}", range->page,
-            range->size, more ? "true" : "false");
-    fclose(out);
-    answer_body(a, 200, ANSWER_JSON, text, len);
+    answer_text_begin(&t);
+    fprintf(t.out, "{");
+    db_print_items(t.out, result, 0, range->size);
+    fprintf(t.out, ",\"page\":%" PRId64 ",\"size\":%" PRId64 ",\"more\":%s}", range->page,
+            range->size, PQntuples(result) > range->size ? "true" : "false");
+    answer_text_end(&t);
+    answer_body(a, 200, ANSWER_JSON, t.text, t.len);
 }
 
 static void query_page(PGconn *conn, const char *step, const char *sql, const struct pg_params *p,
@@ -98,35 +90,20 @@ static void query_page(PGconn *conn, const char *step, const char *sql, const st
     PQclear(result);
 }
 
-/* The ids of the sites with a url, as an array in Postgres' text form, which the caller frees with
- * PQclear. NULL with an answer: there is none. */
-static PGresult *ids_of_url(PGconn *conn, const struct request *r, struct answer *a)
+/* The sites of the query's url, as websites_with_url has them. */
+static PGresult *sites_of_query(PGconn *conn, const struct request *r, struct answer *a)
 {
     const char *given = request_query(r, "url");
     char *url = given == NULL ? NULL : websites_normal_url(given);
-    struct pg_params p = {0};
-    struct err err;
+    PGresult *sites = NULL;
 
     if (url == NULL) {
         answer_problem_at(a, 400, "parameter", "url", "url: want the address of a site");
-        return NULL;
+    } else {
+        sites = websites_with_url(conn, url, a);
     }
-    pg_add_text(&p, url);
-
-    PGresult *result = pg_query(conn, "find websites by url",
-                                "SELECT array_agg(website_id) FROM websites"
-                                " WHERE website_url = $1 AND deleted_at IS NULL",
-                                &p, NULL, &err);
-
     free(url);
-    if (result == NULL) {
-        db_fail(&err, a);
-    } else if (PQgetisnull(result, 0, 0)) {
-        answer_problem(a, 404, "there is no site with this url");
-        PQclear(result);
-        result = NULL;
-    }
-    return result;
+    return sites;
 }
 
 void monitoring_checks(const struct api *api, PGconn *conn, const struct request *r,
@@ -156,15 +133,15 @@ void monitoring_checks(const struct api *api, PGconn *conn, const struct request
     if (!read_range(r, &range, a)) {
         return;
     }
-    PGresult *ids = ids_of_url(conn, r, a);
+    PGresult *sites = sites_of_query(conn, r, a);
 
-    if (ids == NULL) {
+    if (sites == NULL) {
         return;
     }
-    pg_add_text(&p, PQgetvalue(ids, 0, 0));
+    pg_add_text(&p, PQgetvalue(sites, 0, 0));
     add_range(&p, &range);
     query_page(conn, "read checks", sql, &p, &range, a);
-    PQclear(ids);
+    PQclear(sites);
 }
 
 static bool read_open(const struct request *r, const char **open, struct answer *a)

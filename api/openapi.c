@@ -1,5 +1,7 @@
 #include "api/openapi.h"
 
+#include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -296,10 +298,36 @@ cJSON *openapi_document(void)
     return document;
 }
 
+/* The document does not change while the program runs. */
+static struct {
+    char *text;
+    char tag[2 * crypto_generichash_BYTES_MIN + 1];
+} printed;
+
+static void print_document(void)
+{
+    unsigned char hash[crypto_generichash_BYTES_MIN];
+    cJSON *document = openapi_document();
+
+    printed.text = cJSON_PrintUnformatted(document);
+    if (printed.text == NULL) {
+        abort(); /* no memory: as mem.h has it */
+    }
+    cJSON_Delete(document);
+    crypto_generichash(hash, sizeof(hash), (const unsigned char *)printed.text,
+                       strlen(printed.text), NULL, 0);
+    sodium_bin2hex(printed.tag, sizeof(printed.tag), hash, sizeof(hash));
+}
+
 void openapi_json(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
     (void)api;
     (void)conn;
     (void)r;
-    answer_json(a, 200, openapi_document());
+    pthread_once(&once, print_document);
+    answer_body(a, 200, ANSWER_JSON, mem_copy_string(printed.text), strlen(printed.text));
+    answer_header(a, "Cache-Control", "no-cache");
+    answer_headerf(a, "ETag", "\"%s\"", printed.tag);
 }

@@ -50,39 +50,42 @@ static void metrics(const struct api *api, PGconn *conn, const struct request *r
     answer_body(a, 200, METRICS_CONTENT_TYPE, text, len);
 }
 
-/* A page may load and do what comes from here, and nothing else (Content Security Policy 3). */
-static void answer_page(struct answer *a, const char *name, const char *type)
-{
-    const struct asset *asset = asset_find(name);
+/* What of api/web/ is served, as it is: its path, the file, its media type and the parameters of
+ * that, and what the description says. One row a file. */
+#define PAGES(X)                                                                                   \
+    X("/docs", "docs.html", "text/html", UTF_8, "getDocs", "This description for people")          \
+    X("/docs.css", "docs.css", "text/css", UTF_8, "getDocsStyle", "How /docs looks")               \
+    X("/docs.js", "docs.js", "text/javascript", UTF_8, "getDocsScript", "What /docs does")
 
-    answer_body(a, 200, type, mem_copy(asset->bytes, asset->len), asset->len);
-    answer_header(
-        a, "Content-Security-Policy",
-        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
-}
+#define UTF_8 "; charset=utf-8"
+#define PAGE_FILE(path, file, type, parameters, operation, summary)                                \
+    {path, "web/" file, type parameters},
+#define PAGE_ROUTE(path, file, type, parameters, operation, summary)                               \
+    {"GET", path, SCOPE_NONE, page, operation, summary, NULL, NULL, {{200, type}}},
 
-static void docs(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+/* A page may load and do what comes from here, and nothing else (Content Security Policy 3); a
+ * browser asks each time whether it has changed. */
+static void page(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
+    static const struct {
+        const char *path, *file, *type;
+    } pages[] = {PAGES(PAGE_FILE)};
+    size_t i = 0;
+
     (void)api;
     (void)conn;
-    (void)r;
-    answer_page(a, "web/docs.html", "text/html; charset=utf-8");
-}
+    while (strcmp(pages[i].path, r->path) != 0) {
+        i++; /* only their routes lead here */
+    }
+    const struct asset *asset = asset_find(pages[i].file);
 
-static void docs_css(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
-{
-    (void)api;
-    (void)conn;
-    (void)r;
-    answer_page(a, "web/docs.css", "text/css; charset=utf-8");
-}
-
-static void docs_js(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
-{
-    (void)api;
-    (void)conn;
-    (void)r;
-    answer_page(a, "web/docs.js", "text/javascript; charset=utf-8");
+    answer_body(a, 200, pages[i].type, mem_copy(asset->bytes, asset->len), asset->len);
+    answer_header(a, "Content-Security-Policy",
+                  "default-src 'self'; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
+                  "form-action 'self'");
+    answer_header(a, "Referrer-Policy", "no-referrer");
+    answer_header(a, "Cache-Control", "no-cache");
+    answer_headerf(a, "ETag", "\"%s\"", asset->tag);
 }
 
 static const struct route routes[] = {
@@ -195,33 +198,6 @@ static const struct route routes[] = {
      NULL,
      {{200, "application/json"}}},
     {"GET",
-     "/docs",
-     SCOPE_NONE,
-     docs,
-     "getDocs",
-     "This description for people",
-     NULL,
-     NULL,
-     {{200, "text/html"}}},
-    {"GET",
-     "/docs.css",
-     SCOPE_NONE,
-     docs_css,
-     "getDocsStyle",
-     "How /docs looks",
-     NULL,
-     NULL,
-     {{200, "text/css"}}},
-    {"GET",
-     "/docs.js",
-     SCOPE_NONE,
-     docs_js,
-     "getDocsScript",
-     "What /docs does",
-     NULL,
-     NULL,
-     {{200, "text/javascript"}}},
-    {"GET",
      "/metrics",
      SCOPE_NONE,
      metrics,
@@ -248,7 +224,7 @@ static const struct route routes[] = {
      NULL,
      NULL,
      {{200, "text/plain"}, {503, "text/plain"}}},
-};
+    PAGES(PAGE_ROUTE)};
 
 const struct route *route_at(size_t i)
 {

@@ -70,23 +70,16 @@ static bool read_series(const struct request *r, struct series *series, struct a
     return true;
 }
 
-/* {"step":3600,"items":[...]} of rows of one column of JSON. */
 static void answer_series(const PGresult *result, const struct series *series, struct answer *a)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
+    struct answer_text t;
 
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    fprintf(out, "{\"step\":%" PRId64 ",\"items\":[", series->step_s);
-    for (int i = 0; i < PQntuples(result) && !PQgetisnull(result, i, 0); i++) {
-        fprintf(out, "%s%s", i == 0 ? "" : ",", PQgetvalue(result, i, 0));
-    }
-    fprintf(out, "]}");
-    fclose(out);
-    answer_body(a, 200, ANSWER_JSON, text, len);
+    answer_text_begin(&t);
+    fprintf(t.out, "{\"step\":%" PRId64 ",", series->step_s);
+    db_print_items(t.out, result, 0, INT64_MAX);
+    fprintf(t.out, "}");
+    answer_text_end(&t);
+    answer_body(a, 200, ANSWER_JSON, t.text, t.len);
 }
 
 void monitoring_series(const struct api *api, PGconn *conn, const struct request *r,

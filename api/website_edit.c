@@ -352,33 +352,21 @@ void website_put(const struct api *api, PGconn *conn, const struct request *r, s
 static bool find_by_url(PGconn *conn, const cJSON *json, int64_t *id, struct answer *a)
 {
     const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "url"));
-    struct pg_params p = {0};
-    struct err err;
     char *url = given == NULL ? NULL : websites_normal_url(given);
 
     if (url == NULL) {
         answer_problem_at(a, 422, "pointer", "/url", "url: want the address of a site, or give id");
         return false;
     }
-    pg_add_text(&p, url);
+    PGresult *sites = websites_with_url(conn, url, a);
+    bool found = sites != NULL && pg_int(sites, 0, 1) == 1;
 
-    PGresult *result = pg_query(conn, "find website by url",
-                                "SELECT website_id FROM websites WHERE website_url = $1"
-                                " AND deleted_at IS NULL LIMIT 2",
-                                &p, NULL, &err);
-    bool found = false;
-
-    if (result == NULL) {
-        db_fail(&err, a);
-    } else if (PQntuples(result) == 0) {
-        answer_problem(a, 404, "there is no site with this url");
-    } else if (PQntuples(result) == 2) {
+    if (found) {
+        *id = pg_int(sites, 0, 2);
+    } else if (sites != NULL) {
         answer_problem_at(a, 409, "pointer", "/id", "id: several sites have this url, give the id");
-    } else {
-        *id = pg_int(result, 0, 0);
-        found = true;
     }
-    PQclear(result);
+    PQclear(sites);
     free(url);
     return found;
 }

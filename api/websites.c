@@ -207,29 +207,25 @@ static bool read_list(const struct request *r, struct list *list, struct answer 
 
 /* --- The answer --- */
 
-/* A page in JSON; *next is the cursor after it, or NULL. */
-static char *render(const PGresult *result, const struct list *list, const char *next, size_t *len)
+/* A page in JSON; next is the cursor after it, or NULL. */
+static void answer_list(const PGresult *result, const struct list *list, const char *next,
+                        struct answer *a)
 {
-    char *text = NULL;
-    FILE *out = open_memstream(&text, len);
+    struct answer_text t;
 
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    fprintf(out, "{\"items\":[");
-    for (int i = 0; i < PQntuples(result) && !PQgetisnull(result, i, 1); i++) {
-        fprintf(out, "%s%s", i == 0 ? "" : ",", PQgetvalue(result, i, 1));
-    }
-    fprintf(out, "],\"total\":%s,\"size\":%" PRId64, PQgetvalue(result, 0, 0), list->size);
+    answer_text_begin(&t);
+    fprintf(t.out, "{");
+    db_print_items(t.out, result, 1, list->size);
+    fprintf(t.out, ",\"total\":%s,\"size\":%" PRId64, PQgetvalue(result, 0, 0), list->size);
     if (list->cursor_key == NULL) {
-        fprintf(out, ",\"page\":%" PRId64, list->page);
+        fprintf(t.out, ",\"page\":%" PRId64, list->page);
     }
     if (next != NULL) {
-        fprintf(out, ",\"next\":\"%s\"", next);
+        fprintf(t.out, ",\"next\":\"%s\"", next);
     }
-    fprintf(out, "}");
-    fclose(out);
-    return text;
+    fprintf(t.out, "}");
+    answer_text_end(&t);
+    answer_body(a, 200, ANSWER_JSON, t.text, t.len);
 }
 
 /* Escaped for a query (RFC 3986, 2.1). */
@@ -250,26 +246,22 @@ static void print_escaped(FILE *out, const char *text)
 /* Link: rel="next" (RFC 8288): the same request, with the cursor instead of the page. */
 static void add_link(const struct request *r, const char *next, struct answer *a)
 {
-    char *link = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&link, &len);
+    struct answer_text t;
 
-    if (out == NULL) {
-        abort();
-    }
-    fprintf(out, "<%s?cursor=%s", r->path, next);
+    answer_text_begin(&t);
+    fprintf(t.out, "<%s?cursor=%s", r->path, next);
     for (size_t i = 0; i < r->query.count; i++) {
         const struct request_pair *p = &r->query.pairs[i];
 
         if (strcmp(p->name, "cursor") != 0 && strcmp(p->name, "page") != 0) {
-            fprintf(out, "&%s=", p->name);
-            print_escaped(out, p->value);
+            fprintf(t.out, "&%s=", p->name);
+            print_escaped(t.out, p->value);
         }
     }
-    fprintf(out, ">; rel=\"next\"");
-    fclose(out);
-    answer_header(a, "Link", link);
-    free(link);
+    fprintf(t.out, ">; rel=\"next\"");
+    answer_text_end(&t);
+    answer_header(a, "Link", t.text);
+    free(t.text);
 }
 
 static void list_sites(PGconn *conn, const struct request *r, const struct list *list,
@@ -302,10 +294,8 @@ static void list_sites(PGconn *conn, const struct request *r, const struct list 
     char *next = last + 1 == list->size ? cursor_make(list->sort, PQgetvalue(result, last, 3),
                                                       PQgetvalue(result, last, 2))
                                         : NULL;
-    size_t len;
-    char *body = render(result, list, next, &len);
 
-    answer_body(a, 200, ANSWER_JSON, body, len);
+    answer_list(result, list, next, a);
     if (next != NULL) {
         add_link(r, next, a);
     }
@@ -367,6 +357,29 @@ void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, 
         answer_headerf(a, "ETag", "\"%s\"", PQgetvalue(result, 0, 1));
     }
     PQclear(result);
+}
+
+PGresult *websites_with_url(PGconn *conn, const char *url, struct answer *a)
+{
+    struct pg_params p = {0};
+    struct err err;
+
+    pg_add_text(&p, url);
+
+    PGresult *result = pg_query(conn, "find websites by url",
+                                "SELECT array_agg(website_id), count(*), min(website_id)"
+                                " FROM websites WHERE website_url = $1 AND deleted_at IS NULL"
+                                " HAVING count(*) > 0",
+                                &p, NULL, &err);
+
+    if (result == NULL) {
+        db_fail(&err, a);
+    } else if (PQntuples(result) == 0) {
+        answer_problem(a, 404, "there is no site with this url");
+        PQclear(result);
+        result = NULL;
+    }
+    return result;
 }
 
 char *websites_normal_url(const char *text)

@@ -25,4 +25,8 @@ void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, 
 /* An address as websites.website_url has it; NULL when it is none. The caller frees. */
 char *websites_normal_url(const char *text);
 
+/* The sites with a normal address: their ids as an array of Postgres', how many there are, and the
+ * lowest id. The caller frees with PQclear. NULL with an answer, when there is none too. */
+PGresult *websites_with_url(PGconn *conn, const char *url, struct answer *a);
+
 #endif

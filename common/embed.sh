@@ -3,8 +3,8 @@
 #
 # HEADER declares ARRAY ("const struct migration migrations[]"), which gets a ROW for each file, in
 # order, and one of zeros. In a ROW, BYTES is the file's text with a NUL after it, LEN its length,
-# PATH its path below the first folder, STEM its name without the ending, NUMBER what STEM begins
-# with, without leading zeros.
+# HASH the beginning of its SHA-256, PATH its path below the first folder, STEM its name without the
+# ending, NUMBER what STEM begins with, without leading zeros.
 set -eu
 header=$1 array=$2 row=$3
 shift 3
@@ -23,8 +23,9 @@ for file in "$@"; do
     name=${file##*/}
     stem=${name%.*}
     number=$(printf '%s' "$stem" | sed 's/^0*\([0-9]*\).*/\1/')
-    printf '    %s,\n' "$row" | sed "s|BYTES|bytes_$i|; s|LEN|sizeof(bytes_$i) - 1|
+    hash=$(sha256sum <"$file" | cut -c 1-16)
+    printf '    %s,\n' "$row" | sed "s|BYTES|bytes_$i|; s|LEN|sizeof(bytes_$i) - 1|; s|HASH|$hash|
         s|PATH|${file#*/}|; s|STEM|$stem|; s|NUMBER|$number|"
     i=$((i + 1))
 done
-printf '    {0, 0, 0},\n};\n'
+printf '    {0},\n};\n'

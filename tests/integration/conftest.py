@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import pytest  # noqa: E402
 
+from stand import api as api_module  # noqa: E402
 from stand import kafka as kafka_module  # noqa: E402
 from stand import postgres as postgres_module  # noqa: E402
 from stand import process, sites, sitewatch  # noqa: E402
@@ -199,3 +200,16 @@ def pipeline(kafka, postgres, programs, tmp_path):
     yield made
     programs.close()
     made.close()
+
+
+@pytest.fixture
+def api_database(postgres, programs, request):
+    database = "api_" + re.sub(r"\W+", "_", request.node.name)[:50].lower()
+    yield api_module.Api(postgres, programs, database)
+    programs.close()
+    postgres.query("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+
+@pytest.fixture
+def api(api_database):
+    return api_database.start()

@@ -3,92 +3,11 @@
 import concurrent.futures
 import gzip
 import http.client
-import json
 import re
 import ssl
 import urllib.parse
 
-import pytest
-
 from stand import process, sitewatch
-
-
-class Answer:
-    def __init__(self, response):
-        self.status = response.status
-        self.headers = response.headers
-        self.body = response.read()
-
-    def json(self):
-        return json.loads(self.body)
-
-    def detail(self):
-        return self.json()["detail"]
-
-    def pointers(self):
-        return [e.get("pointer", e.get("parameter", e.get("header"))) for e in self.json()["errors"]]
-
-
-class Api:
-    """A database, a token of each scope, and the program."""
-
-    def __init__(self, postgres, programs, database):
-        self.postgres = postgres
-        self.programs = programs
-        self.database = database
-        self.env = {"POSTGRES_DSN": postgres.dsn(database)}
-        made = sitewatch.run("consumer", "migrate", env=self.env)
-        assert made.returncode == 0, made.stderr
-        self.write = self.token("write")
-        self.read = self.token("read")
-        self.program = None
-        self.port = None
-
-    def token(self, scope, *args):
-        made = sitewatch.run("api", "token", "create", "--owner", "tests", "--scope", scope, *args,
-                             env=self.env)
-        assert made.returncode == 0, made.stderr
-        return made.stdout.strip()
-
-    def start(self, *args, **env):
-        self.program = self.programs("api", "--listen", "127.0.0.1:0", *args, env={**self.env, **env})
-        line = self.program.wait_for_line(r"msg=serving")
-        self.port = int(re.search(r"port=(\d+)", line).group(1))
-        return self
-
-    def query(self, sql, *values):
-        return self.postgres.query(self.database, sql, *values)
-
-    def ask(self, method, path, body=None, token=None, headers=None, context=None):
-        given = {"Authorization": f"Bearer {token or self.write}", **(headers or {})}
-        if isinstance(body, (dict, list)):
-            body = json.dumps(body)
-            given.setdefault("Content-Type", "application/json")
-        connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=30) if context is None
-                      else http.client.HTTPSConnection("localhost", self.port, timeout=30, context=context))
-        try:
-            connection.request(method, path, body, {k: v for k, v in given.items() if v is not None})
-            return Answer(connection.getresponse())
-        finally:
-            connection.close()
-
-    def post(self, **site):
-        answer = self.ask("POST", "/websites", site)
-        assert answer.status == 201, answer.body
-        return answer.json()
-
-
-@pytest.fixture
-def api_database(postgres, programs, request):
-    database = "api_" + re.sub(r"\W+", "_", request.node.name)[:50].lower()
-    yield Api(postgres, programs, database)
-    programs.close()
-    postgres.query("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-
-
-@pytest.fixture
-def api(api_database):
-    return api_database.start()
 
 
 def test_a_site_is_made_read_changed_and_deleted(api):
@@ -426,8 +345,16 @@ def test_the_description_has_the_routes_and_the_page_loads_from_here_alone(api):
     assert set(site) <= set(website)
     page = api.ask("GET", "/docs", headers={"Authorization": None})
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-    for name in re.findall(rb'(?:src|href)="(/[^"]+)"', page.body):
-        assert api.ask("GET", name.decode()).status == 200
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+    types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "json": "application/json"}
+    for name in re.findall(r'(?:src|href)="(/[^"]+)"', page.body.decode()):
+        loaded = api.ask("GET", name, headers={"Authorization": None})
+        assert loaded.status == 200 and loaded.headers["Content-Type"] == types[name.rpartition(".")[2]]
+        assert loaded.headers["X-Content-Type-Options"] == "nosniff" and loaded.headers["Cache-Control"] == "no-cache"
+        known = {"If-None-Match": loaded.headers["ETag"]}
+        assert api.ask("GET", name, headers=known).status == 304
+        assert api.ask("GET", name, headers={"If-None-Match": '"other"'}).body == loaded.body
     metrics = sitewatch.parse_metrics(api.ask("GET", "/metrics").body.decode())
     assert metrics['sitewatch_api_requests_total{class="2xx"}'] >= 4
 

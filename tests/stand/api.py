@@ -1,0 +1,72 @@
+"""An api of a test's own: a database, a token of each scope, and requests to it."""
+
+import http.client
+import json
+import re
+
+from . import sitewatch
+
+
+class Answer:
+    def __init__(self, response):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = response.read()
+
+    def json(self):
+        return json.loads(self.body)
+
+    def detail(self):
+        return self.json()["detail"]
+
+    def pointers(self):
+        return [e.get("pointer", e.get("parameter", e.get("header"))) for e in self.json()["errors"]]
+
+
+class Api:
+    """A database, a token of each scope, and the program."""
+
+    def __init__(self, postgres, programs, database):
+        self.postgres = postgres
+        self.programs = programs
+        self.database = database
+        self.env = {"POSTGRES_DSN": postgres.dsn(database)}
+        made = sitewatch.run("consumer", "migrate", env=self.env)
+        assert made.returncode == 0, made.stderr
+        self.write = self.token("write")
+        self.read = self.token("read")
+        self.program = None
+        self.port = None
+
+    def token(self, scope, *args):
+        made = sitewatch.run("api", "token", "create", "--owner", "tests", "--scope", scope, *args,
+                             env=self.env)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def start(self, *args, **env):
+        self.program = self.programs("api", "--listen", "127.0.0.1:0", *args, env={**self.env, **env})
+        line = self.program.wait_for_line(r"msg=serving")
+        self.port = int(re.search(r"port=(\d+)", line).group(1))
+        return self
+
+    def query(self, sql, *values):
+        return self.postgres.query(self.database, sql, *values)
+
+    def ask(self, method, path, body=None, token=None, headers=None, context=None):
+        given = {"Authorization": f"Bearer {token or self.write}", **(headers or {})}
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+            given.setdefault("Content-Type", "application/json")
+        connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=30) if context is None
+                      else http.client.HTTPSConnection("localhost", self.port, timeout=30, context=context))
+        try:
+            connection.request(method, path, body, {k: v for k, v in given.items() if v is not None})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def post(self, **site):
+        answer = self.ask("POST", "/websites", site)
+        assert answer.status == 201, answer.body
+        return answer.json()
