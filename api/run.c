@@ -111,6 +111,32 @@ static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
     }
 }
 
+/* Whoever gets hold of the api shall not get hold of what was found. On loopback, where somebody
+ * tries things out, it is only noted. */
+static void tell_of_rights(struct service *s, int listen_fd)
+{
+    struct err why;
+    PGconn *conn = db_take(s->api.db, &why);
+    PGresult *result =
+        conn == NULL
+            ? NULL
+            : pg_query(conn, "look at the role's rights",
+                       "SELECT has_table_privilege('checks', 'INSERT, UPDATE, DELETE, TRUNCATE')",
+                       NULL, NULL, &why);
+
+    if (result == NULL) {
+        log_write(LOG_WARN, "the role's rights are not known", LOG_S("reason", why.message));
+    } else if (PQgetvalue(result, 0, 0)[0] == 't') {
+        log_write(listen_is_loopback(listen_fd) ? LOG_INFO : LOG_WARN,
+                  "the database role of the api may write checks, which it need not",
+                  LOG_S("do", "CREATE ROLE name LOGIN IN ROLE sitewatch_api"));
+    }
+    PQclear(result);
+    if (conn != NULL) {
+        db_give(s->api.db, conn);
+    }
+}
+
 /* Who finds an open door must have been let in: without a token nobody else may knock. */
 static int check_tokens(bool exist, int listen_fd, struct err *err)
 {
@@ -175,6 +201,7 @@ static int start(struct service *s, struct err *err)
         close(listen_fd);
         return rc;
     }
+    tell_of_rights(s, listen_fd);
     return start_http(s, listen_fd, err);
 }
 

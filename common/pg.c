@@ -14,8 +14,11 @@
 /* What libpq prints on stderr by itself goes into our log, where a line has a form. */
 static void on_notice(void *context, const PGresult *result)
 {
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    bool warns = severity != NULL && strcmp(severity, "WARNING") == 0;
+
     (void)context;
-    log_write(LOG_DEBUG, "notice from Postgres",
+    log_write(warns ? LOG_WARN : LOG_DEBUG, "notice from Postgres",
               LOG_S("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
