@@ -70,6 +70,9 @@ static int do_command(const struct options *o, const char **operands, size_t cou
 {
     const char *command = count == 0 ? "run" : operands[0];
 
+    if (o->common.health) {
+        return options_ask_health(&o->common, API_LISTEN, o->cert_file != NULL, err);
+    }
     if (o->postgres_dsn == NULL) {
         return err_set(err, ERR_INVALID, "postgres-dsn is not set (environment POSTGRES_DSN)");
     }

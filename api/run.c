@@ -84,7 +84,7 @@ static bool signal_came(struct service *s, int wait_ms)
 /* Postgres may start after us. 1: a signal came first. */
 static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
 {
-    bool said = false;
+    struct err said = {0};
 
     for (;;) {
         struct err why;
@@ -101,9 +101,9 @@ static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
             *err = why;
             return err_context(err, "the database is not ours, or not migrated (consumer migrate)");
         }
-        if (!said) {
+        if (strcmp(said.message, why.message) != 0) {
             log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
-            said = true;
+            said = why;
         }
         if (signal_came(s, RETRY_MS)) {
             return 1;
@@ -184,7 +184,7 @@ static int start(struct service *s, struct err *err)
         s->options->common.listen == NULL ? API_LISTEN : s->options->common.listen;
     bool tokens = false;
 
-    if (read_pem(s, err) < 0) {
+    if (read_pem(s, err) < 0 || pg_check_start(s->options->postgres_dsn, err) < 0) {
         return -1;
     }
     int listen_fd = listen_open(address, BACKLOG, err);
@@ -238,7 +238,7 @@ int run(const struct options *options, struct err *err)
 int run_check(const struct options *options, struct err *err)
 {
     struct service s = {.options = options};
-    int rc = pg_check_dsn(options->postgres_dsn, err) < 0 ||
+    int rc = pg_check_start(options->postgres_dsn, err) < 0 ||
                      website_body_check_allowed(options->allow_options, err) < 0
                  ? -1
                  : read_pem(&s, err);

@@ -1,16 +1,16 @@
 #include "common/kafka.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <openssl/x509_vfy.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/kafka_files.h"
+#include "common/kafka_words.h"
 
 #define REASON_SIZE 400
 #define VALUE_SIZE 256
@@ -25,16 +25,6 @@ static bool is_secret(const char *name)
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strcasestr(name, parts[i]) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_given(const struct kafka_settings *settings, const char *name)
-{
-    for (size_t i = 0; i < settings->properties.count; i++) {
-        if (strcmp(settings->properties.names[i], name) == 0) {
             return true;
         }
     }
@@ -82,52 +72,6 @@ static int operator_properties_set(rd_kafka_conf_t *conf, const struct kafka_set
     return 0;
 }
 
-/* Asked before librdkafka does, whose own message names neither the setting nor the file. */
-static int file_check(const char *setting, const char *env, const char *path, bool may_be_dir,
-                      struct err *err)
-{
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-    if (fd < 0) {
-        return err_set(err, ERR_INVALID, "%s (%s): %s: %s", setting, env, path, strerror(errno));
-    }
-    fstat(fd, &status);
-    close(fd);
-    if (S_ISDIR(status.st_mode) && !may_be_dir) {
-        return err_set(err, ERR_INVALID, "%s (%s): %s: %s", setting, env, path, strerror(EISDIR));
-    }
-    return 0;
-}
-
-static int tls_check(const struct kafka_settings *settings, struct err *err)
-{
-    bool has_cert = settings->cert_file != NULL;
-    bool has_key = settings->key_file != NULL;
-
-    if (has_cert != has_key) {
-        return err_set(err, ERR_INVALID,
-                       "kafka-certfile (KAFKA_CERTFILE) and kafka-keyfile "
-                       "(KAFKA_KEYFILE) go together: %s is not set",
-                       has_cert ? "kafka-keyfile" : "kafka-certfile");
-    }
-    /* Without this the certificate would be ignored, and everything sent in the clear. */
-    if (has_cert && settings->ca_file == NULL && !is_given(settings, "security.protocol")) {
-        return err_set(err, ERR_INVALID,
-                       "kafka-certfile (KAFKA_CERTFILE) is set and kafka-cafile "
-                       "(KAFKA_CAFILE), which turns TLS on, is not");
-    }
-    if ((settings->ca_file != NULL &&
-         file_check("kafka-cafile", "KAFKA_CAFILE", settings->ca_file, true, err) != 0) ||
-        (has_cert &&
-         file_check("kafka-certfile", "KAFKA_CERTFILE", settings->cert_file, false, err) != 0) ||
-        (has_key &&
-         file_check("kafka-keyfile", "KAFKA_KEYFILE", settings->key_file, false, err) != 0)) {
-        return -1;
-    }
-    return 0;
-}
-
 static int settings_apply(rd_kafka_conf_t *conf, const struct kafka_settings *settings,
                           const char *client_id, struct err *err)
 {
@@ -151,16 +95,122 @@ static int settings_apply(rd_kafka_conf_t *conf, const struct kafka_settings *se
     return operator_properties_set(conf, settings, err);
 }
 
+/* Lines that were written, by what they say, so that a repeat is known. */
+struct log_seen {
+    uint64_t hash;
+    struct log_limit limit;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct log_seen slots[LOG_SLOTS];
+} seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* FNV-1a, up to the parenthesis in which librdkafka puts what differs each time: "(after 12ms in
+ * state CONNECT, 3 identical error(s) suppressed)". */
+static uint64_t line_hash(const char *facility, const char *text)
+{
+    const char *end = strstr(text, " (");
+    size_t len = end == NULL ? strlen(text) : (size_t)(end - text);
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (const char *c = facility; *c != '\0'; c++) {
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
+    }
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+/* librdkafka calls us from several of its threads. */
+static bool line_allowed(const char *facility, const char *text, uint64_t *held)
+{
+    uint64_t hash = line_hash(facility, text);
+    struct log_seen *slot = &seen.slots[hash % LOG_SLOTS];
+
+    pthread_mutex_lock(&seen.lock);
+    if (slot->hash != hash) {
+        *slot = (struct log_seen){.hash = hash, .limit = {.interval_ns = LOG_REPEAT_NS}};
+    }
+
+    bool allowed = log_limit_allows(&slot->limit, clock_mono_ns(), held);
+
+    pthread_mutex_unlock(&seen.lock);
+    return allowed;
+}
+
+/* librdkafka's own line does not tell a wrong name from a wrong CA. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is librdkafka's */
+static int on_verify(rd_kafka_t *rk, const char *broker, int32_t broker_id, int *error, int depth,
+                     const char *cert, size_t cert_len, char *reason, size_t reason_size,
+                     void *context)
+{
+    const char *why = X509_verify_cert_error_string(*error);
+    uint64_t held = 0;
+
+    (void)rk;
+    (void)broker_id;
+    (void)depth;
+    (void)cert;
+    (void)cert_len;
+    (void)context;
+    if (*error == X509_V_OK) {
+        return 1;
+    }
+    snprintf(reason, reason_size, "%s", why);
+    if (line_allowed(broker, why, &held)) {
+        log_write(LOG_ERROR, "the certificate of a Kafka broker is refused",
+                  LOG_S("broker", broker), LOG_S("reason", why),
+                  LOG_S("fix", kafka_words_of_certificate(*error)), LOG_I("held_back", held));
+    }
+    return 0;
+}
+
+/* What on_verify has said already. */
+static bool is_said(const char *facility, const char *text)
+{
+    return strcmp(facility, "SSLCERTVRFY") == 0 ||
+           strstr(text, "certificate verify failed") != NULL;
+}
+
+void kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    /* By syslog's severities, which rdkafka.h does not name: 3 is an error, 4 a warning. */
+    static const enum log_level levels[] = {LOG_ERROR, LOG_ERROR, LOG_ERROR, LOG_ERROR,
+                                            LOG_WARN,  LOG_INFO,  LOG_INFO};
+    enum log_level ours = level >= 0 && level <= 6 ? levels[level] : LOG_DEBUG;
+    const char *fix = kafka_words_of_line(text);
+    uint64_t held = 0;
+
+    (void)rk;
+    if (!log_enabled(ours) || is_said(facility, text)) {
+        return;
+    }
+    /* Who turned debugging on wants every line. */
+    if (ours != LOG_DEBUG && !line_allowed(facility, text, &held)) {
+        return;
+    }
+    if (fix != NULL) {
+        log_write(ours, "librdkafka says", LOG_S("facility", facility), LOG_S("text", text),
+                  LOG_S("fix", fix), LOG_I("held_back", held));
+    } else {
+        log_write(ours, "librdkafka says", LOG_S("facility", facility), LOG_S("text", text),
+                  LOG_I("held_back", held));
+    }
+}
+
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const char *client_id,
                                 struct err *err)
 {
-    if (tls_check(settings, err) != 0) {
+    if (kafka_files_check(settings, err) < 0) {
         return NULL;
     }
 
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
     rd_kafka_conf_set_log_cb(conf, kafka_log);
+    rd_kafka_conf_set_ssl_cert_verify_cb(conf, on_verify);
     if (settings_apply(conf, settings, client_id, err) != 0) {
         rd_kafka_conf_destroy(conf);
         return NULL;
@@ -227,69 +277,4 @@ int kafka_topic_check(const char *name, const char *setting, struct err *err)
                        setting, name, KAFKA_TOPIC_BYTES_MAX);
     }
     return 0;
-}
-
-/* Lines that were written, by what they say, so that a repeat is known. */
-struct log_seen {
-    uint64_t hash;
-    struct log_limit limit;
-};
-
-static struct {
-    pthread_mutex_t lock;
-    struct log_seen slots[LOG_SLOTS];
-} seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* FNV-1a, up to the parenthesis in which librdkafka puts what differs each time: "(after 12ms in
- * state CONNECT, 3 identical error(s) suppressed)". */
-static uint64_t line_hash(const char *facility, const char *text)
-{
-    const char *end = strstr(text, " (");
-    size_t len = end == NULL ? strlen(text) : (size_t)(end - text);
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (const char *c = facility; *c != '\0'; c++) {
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-    }
-    for (size_t i = 0; i < len; i++) {
-        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(1099511628211);
-    }
-    return hash;
-}
-
-/* librdkafka calls us from several of its threads. */
-static bool line_allowed(const char *facility, const char *text, uint64_t *held)
-{
-    uint64_t hash = line_hash(facility, text);
-    struct log_seen *slot = &seen.slots[hash % LOG_SLOTS];
-
-    pthread_mutex_lock(&seen.lock);
-    if (slot->hash != hash) {
-        *slot = (struct log_seen){.hash = hash, .limit = {.interval_ns = LOG_REPEAT_NS}};
-    }
-
-    bool allowed = log_limit_allows(&slot->limit, clock_mono_ns(), held);
-
-    pthread_mutex_unlock(&seen.lock);
-    return allowed;
-}
-
-void kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    /* By syslog's severities, which rdkafka.h does not name: 3 is an error, 4 a warning. */
-    static const enum log_level levels[] = {LOG_ERROR, LOG_ERROR, LOG_ERROR, LOG_ERROR,
-                                            LOG_WARN,  LOG_INFO,  LOG_INFO};
-    enum log_level ours = level >= 0 && level <= 6 ? levels[level] : LOG_DEBUG;
-    uint64_t held = 0;
-
-    (void)rk;
-    if (!log_enabled(ours)) {
-        return;
-    }
-    /* Who turned debugging on wants every line. */
-    if (ours != LOG_DEBUG && !line_allowed(facility, text, &held)) {
-        return;
-    }
-    log_write(ours, "librdkafka says", LOG_S("facility", facility), LOG_S("text", text),
-              LOG_I("held_back", held));
 }

@@ -16,6 +16,9 @@
 
 #define KAFKA_TOPIC_BYTES_MAX 249 /* of a topic's name; Kafka's own limit */
 
+/* What to do about a topic that is not there, for a log line or an error. */
+#define KAFKA_TOPIC_FIX "consumer migrate --topics makes it"
+
 /* The settings that every program with a Kafka client has; put into its own struct. */
 struct kafka_settings {
     char *bootstrap_servers;
@@ -59,7 +62,8 @@ struct kafka_settings {
 
 /*
  * A new configuration; `client_id` is shown in the broker's logs. ERR_INVALID names the property
- * that librdkafka refuses, or the certificate file that cannot be read. The caller owns it until
+ * that librdkafka refuses, or the certificate file that cannot be used (kafka_files_check). A
+ * broker's certificate that is refused is told of in one line. The caller owns it until
  * rd_kafka_new takes it. NULL on failure.
  */
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_settings *settings, const char *client_id,
@@ -80,7 +84,8 @@ int kafka_conf_default(rd_kafka_conf_t *conf, const struct kafka_settings *setti
  * ERR_INVALID names `setting`, which it came from. */
 int kafka_topic_check(const char *name, const char *setting, struct err *err) MUST_CHECK;
 
-/* Log callback for rd_kafka_conf_set_log_cb: librdkafka's own lines, through common/log. */
+/* Log callback for rd_kafka_conf_set_log_cb: librdkafka's own lines, through common/log, and what
+ * to do about them where we know it. */
 void kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 
 #endif

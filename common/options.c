@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 
 #include "common/clock.h"
+#include "common/health.h"
 #include "common/log.h"
 
 const char *const options_log_formats[] = {"logfmt", "json", NULL};
@@ -62,6 +63,13 @@ int options_start_admin(const struct common_options *common, const char *default
     snprintf(address, sizeof(address), "%.*s:%u", host_len, listen, admin_port(*admin));
     log_write(LOG_INFO, "admin endpoint", LOG_S("address", address));
     return 0;
+}
+
+int options_ask_health(const struct common_options *common, const char *default_listen, bool tls,
+                       struct err *err)
+{
+    options_default_signals(); /* SIGTERM ends it */
+    return health_ask(common->listen == NULL ? default_listen : common->listen, tls, err);
 }
 
 int options_fail(const struct settings_table *table, const struct err *err)

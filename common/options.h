@@ -15,7 +15,7 @@
 
 /* A program puts this into its own struct of settings, and COMMON_OPTIONS_ROWS into its table. */
 struct common_options {
-    bool help, version, print_mdoc, print_markdown, check_config;
+    bool help, version, print_mdoc, print_markdown, check_config, health;
     char *config;
     char *listen;
     char *log_level;
@@ -52,6 +52,11 @@ int options_fail(const struct settings_table *table, const struct err *err);
 int options_start_admin(const struct common_options *common, const char *default_listen,
                         const struct metrics *metrics, struct admin_health *health,
                         struct admin **admin, struct err *err) MUST_CHECK;
+
+/* --health: whether the program that listens where the settings say is well. ERR_INVALID for
+ * "off" and for port 0, ERR_FATAL when it is not well. */
+int options_ask_health(const struct common_options *common, const char *default_listen, bool tls,
+                       struct err *err) MUST_CHECK;
 
 /* A descriptor that reads SIGTERM, SIGINT and SIGHUP as struct signalfd_siginfo. -1 and ERR_FATAL.
  */
@@ -93,6 +98,12 @@ void options_default_signals(void);
          .flags = SETTING_FLAG_ONLY,                                                               \
          .offset = offsetof(owner, field.check_config),                                            \
          .help = "say whether the settings are valid and exit"},                                   \
+        {.name = "health",                                                                         \
+         .type = SETTING_BOOL,                                                                     \
+         .flags = SETTING_FLAG_ONLY,                                                               \
+         .offset = offsetof(owner, field.health),                                                  \
+         .help = "ask the program that runs with these settings for /healthz and exit: 0 when it " \
+                 "is well, 1 when not"},                                                           \
         {.name = "config",                                                                         \
          .type = SETTING_TEXT,                                                                     \
          .flags = SETTING_FLAG_ONLY,                                                               \

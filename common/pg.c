@@ -2,11 +2,13 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/mem.h"
@@ -56,6 +58,71 @@ int pg_check_dsn(const char *dsn, struct err *err)
     return 0;
 }
 
+int pg_check_start(const char *dsn, struct err *err)
+{
+    static const char *const files[] = {"sslrootcert", "sslcert", "sslkey", "sslcrl"};
+    int rc = pg_check_dsn(dsn, err);
+    PQconninfoOption *options = rc < 0 ? NULL : PQconninfoParse(dsn, NULL);
+
+    for (PQconninfoOption *o = options; o != NULL && o->keyword != NULL && rc == 0; o++) {
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+            if (o->val != NULL && o->val[0] != '\0' && strcmp(o->keyword, files[i]) == 0 &&
+                strcmp(o->val, "system") != 0 && access(o->val, R_OK) < 0) {
+                rc = err_set(err, ERR_INVALID, "postgres-dsn (POSTGRES_DSN): %s: %s: %s", files[i],
+                             o->val, strerror(errno));
+                break;
+            }
+        }
+    }
+    PQconninfoFree(options);
+    return rc;
+}
+
+/* What to do about libpq's or the server's words, in those of our settings; NULL: nothing better.
+ */
+static const char *connect_fix(const char *text)
+{
+    static const struct {
+        const char *part, *fix;
+    } rows[] = {
+        {"password authentication failed", "the user or the password is not right"},
+        {"no password supplied", "the server wants a password"},
+        {"certificate verify failed",
+         "put the CA that signed the server's certificate into the file of sslrootcert"},
+        {"does not match host name", "name the server as its certificate does, in host"},
+        {"server does not support SSL", "name a port that speaks TLS, or another sslmode"},
+        {"root certificate file", "sslrootcert is to name a file with the CA"},
+        {"no encryption", "the server wants TLS: sslmode=verify-full and sslrootcert"},
+        {"SSL off", "the server wants TLS: sslmode=verify-full and sslrootcert"},
+        {"alert certificate expired", "renew the certificate in the file of sslcert"},
+        {"valid client certificate", "the server wants a certificate: sslcert and sslkey"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (strstr(text, rows[i].part) != NULL) {
+            return rows[i].fix;
+        }
+    }
+    return NULL;
+}
+
+#define CONNECT_WORDS_MAX 330 /* of libpq's, so that there is room for ours */
+
+static void connect_fail(const char *words, struct err *err)
+{
+    const char *fix = connect_fix(words);
+    size_t len = strlen(words);
+
+    while (len > 0 && words[len - 1] == '\n') {
+        len--;
+    }
+    if (len > CONNECT_WORDS_MAX) {
+        len = CONNECT_WORDS_MAX;
+    }
+    err_set(err, ERR_RETRY, "%.*s%s%s", (int)len, words,
+            fix == NULL ? "" : "; fix postgres-dsn (POSTGRES_DSN): ", fix == NULL ? "" : fix);
+}
+
 PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
 {
     /* The server's side of the keepalives: else it holds a dead client's locks for two hours. */
@@ -70,7 +137,7 @@ PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
     PGconn *conn = PQconnectdbParams(keys.names, keys.values, 1);
 
     if (conn == NULL || PQstatus(conn) != CONNECTION_OK) {
-        err_set(err, ERR_RETRY, "%s", conn == NULL ? "no memory" : PQerrorMessage(conn));
+        connect_fail(conn == NULL ? "no memory" : PQerrorMessage(conn), err);
         PQfinish(conn);
         return NULL;
     }

@@ -26,13 +26,19 @@
 
 /*
  * Connect; `database` replaces the DSN's unless NULL. A dead server is noticed within a minute by
- * keepalives on both sides. NULL on failure: ERR_INVALID when the DSN does not parse (it is not
- * shown: it may hold a password), else ERR_RETRY. PQfinish frees it.
+ * keepalives on both sides. The files of TLS are read at each call. NULL on failure: ERR_INVALID
+ * when the DSN does not parse (it is not shown: it may hold a password), else ERR_RETRY, with what
+ * to do about it where we know it. PQfinish frees it.
  */
 PGconn *pg_connect(const char *dsn, const char *database, struct err *err);
 
 /* Whether libpq takes the DSN; ERR_INVALID does not show it. */
 int pg_check_dsn(const char *dsn, struct err *err) MUST_CHECK;
+
+/* What is to be right at the start of a program, when nothing is away yet: the DSN, and that the
+ * files it names for TLS can be read. Later they may be missing for a moment, while they are
+ * renewed. ERR_INVALID. */
+int pg_check_start(const char *dsn, struct err *err) MUST_CHECK;
 
 /* The database that the DSN means, whether it exists or not, or NULL when nothing says. The caller
  * frees. *is_up tells whether the server answers. */

@@ -162,7 +162,11 @@ int deadletter_send(struct deadletter *d, struct batch *batch, struct err *err)
             rd_kafka_poll(d->producer, 100);
         }
     }
-    if (rc == 0 && d->failure != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rc == 0 && (d->failure == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                    d->failure == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)) {
+        rc = err_set(err, ERR_RETRY,
+                     "there is no topic %s (KAFKA_TOPIC_DEAD_LETTER); " KAFKA_TOPIC_FIX, d->topic);
+    } else if (rc == 0 && d->failure != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rc = err_set(err, ERR_RETRY, "dead-letter topic %s: %s", d->topic,
                      rd_kafka_err2str(d->failure));
     }

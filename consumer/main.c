@@ -15,6 +15,9 @@ static int do_command(const struct options *o, const char **operands, size_t cou
     if (command == NULL) {
         return -1;
     }
+    if (o->common.health) {
+        return options_ask_health(&o->common, CONSUMER_LISTEN, false, err);
+    }
     if (o->postgres_dsn == NULL) {
         return err_set(err, ERR_INVALID, "postgres-dsn is not set (environment POSTGRES_DSN)");
     }

@@ -221,6 +221,28 @@ static int apply_missing(PGconn *conn, const struct migration *list, migrate_rep
     return 0;
 }
 
+/* Tables are made in the first schema of the search path that exists. */
+static int check_schema(PGconn *conn, struct err *err)
+{
+    PGresult *result =
+        pg_query(conn, "look for the schema",
+                 "SELECT current_schema(), current_setting('search_path')", NULL, NULL, err);
+
+    if (result == NULL) {
+        return -1;
+    }
+    int rc = 0;
+
+    if (PQgetisnull(result, 0, 0)) {
+        rc = err_set(err, ERR_FATAL,
+                     "no schema of the search_path, %s, exists or may be used; make it: CREATE "
+                     "SCHEMA, or GRANT USAGE ON SCHEMA",
+                     PQgetvalue(result, 0, 1));
+    }
+    PQclear(result);
+    return rc;
+}
+
 int migrate_run_list(const char *dsn, const struct migration *list, migrate_report_fn *on_applied,
                      void *context, struct err *err)
 {
@@ -238,7 +260,8 @@ int migrate_run_list(const char *dsn, const struct migration *list, migrate_repo
         return -1;
     }
     /* The lock is the session's: it ends with the connection. */
-    if (pg_run(conn, lock_sql, err) == 0 && pg_run(conn, table_sql, err) == 0) {
+    if (check_schema(conn, err) == 0 && pg_run(conn, lock_sql, err) == 0 &&
+        pg_run(conn, table_sql, err) == 0) {
         rc = apply_missing(conn, list, on_applied, context, err);
     }
     PQfinish(conn);

@@ -12,6 +12,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/kafka_files.h"
 #include "common/log.h"
 #include "common/pg.h"
 #include "consumer/backoff.h"
@@ -32,7 +33,9 @@ struct service {
     struct maintainer *maintainer;
     struct outbox *outbox;
     struct pool *pool;
+    struct kafka_files kafka_files; /* that outbox and pool were made with */
     int signal_fd;
+    bool renewing; /* the pool drains, to be made anew */
     bool draining;
     bool quit; /* a second signal: leave at once */
 };
@@ -116,8 +119,8 @@ static void log_applied(void *context, const struct migration *migration)
 /* Postgres may start after us: try until it is there or a signal ends us. 1: a signal did. */
 static int wait_for_database(struct service *s, struct err *err)
 {
+    struct err said = {0};
     struct backoff backoff;
-    bool said = false;
 
     backoff_init(&backoff, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, (uint64_t)getpid());
     for (;;) {
@@ -130,9 +133,9 @@ static int wait_for_database(struct service *s, struct err *err)
             *err = why;
             return -1;
         }
-        if (!said) {
+        if (strcmp(said.message, why.message) != 0) {
             log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
-            said = true;
+            said = why;
         }
         atomic_store(&s->health.beat_ns, clock_mono_ns());
         wait_ms(s, (int)backoff_next_ms(&backoff));
@@ -166,34 +169,93 @@ static void heed_signals(struct service *s, int64_t now_ns)
     drain(s, now_ns);
 }
 
-static void serve(struct service *s)
-{
-    while (!s->quit && !(pool_is_done(s->pool) && maintainer_is_done(s->maintainer))) {
-        int64_t oldest_turn_ns;
-
-        atomic_store(&s->health.ready, pool_is_ready(s->pool, &oldest_turn_ns) && !s->draining);
-        atomic_store(&s->health.beat_ns, oldest_turn_ns);
-        wait_ms(s, TICK_MS);
-        heed_signals(s, clock_mono_ns());
-        if (!s->draining && pool_failure(s->pool)) {
-            drain(s, clock_mono_ns());
-        }
-    }
-}
-
-static int start_and_serve(struct service *s, struct err *err)
+/* All that has clients of Kafka. */
+static int start_clients(struct service *s, struct err *err)
 {
     struct worker_settings workers = worker_settings(s->options);
-    struct store_settings store = store_settings(s->options);
     struct outbox_settings outbox = {
         .dsn = s->options->postgres_dsn,
         .kafka = &s->options->kafka,
         .topic = s->options->topic_sites,
     };
 
+    s->outbox = outbox_new(&outbox, s->metrics, err);
+    if (s->outbox == NULL) {
+        return -1;
+    }
+    s->pool = pool_new(&workers, (int)s->options->workers, s->metrics, err);
+    return s->pool == NULL ? -1 : 0;
+}
+
+/* Renewed certificates are read by clients that are made anew. The workers store what they hold
+ * and leave the group first, as at the end; meanwhile others have their partitions. */
+static void begin_renewal(struct service *s, int64_t now_ns)
+{
+    s->renewing = true;
+    outbox_stop(s->outbox);
+    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
+}
+
+static int end_renewal(struct service *s, struct err *err)
+{
+    struct err why;
+
+    s->renewing = false;
+    if (pool_free(s->pool, &why) < 0) {
+        log_write(LOG_WARN, "not all was stored before the workers were made anew",
+                  LOG_S("reason", why.message));
+    }
+    s->pool = NULL;
+    outbox_free(s->outbox);
+    s->outbox = NULL;
+    return start_clients(s, err);
+}
+
+static void look_at_workers(struct service *s, int64_t now_ns)
+{
+    int64_t oldest_turn_ns;
+    bool ready = pool_is_ready(s->pool, &oldest_turn_ns) && !s->draining && !s->renewing;
+
+    atomic_store(&s->health.ready, ready);
+    atomic_store(&s->health.beat_ns, s->renewing ? now_ns : oldest_turn_ns);
+}
+
+static int serve(struct service *s, struct err *err)
+{
+    while (!s->quit) {
+        int64_t now_ns = clock_mono_ns();
+        bool done = pool_is_done(s->pool);
+
+        if (done && s->renewing && !s->draining) {
+            if (end_renewal(s, err) < 0) {
+                return -1;
+            }
+        } else if (done && maintainer_is_done(s->maintainer)) {
+            return 0;
+        }
+        look_at_workers(s, now_ns);
+        wait_ms(s, TICK_MS);
+        now_ns = clock_mono_ns();
+        heed_signals(s, now_ns);
+        if (!s->draining && !s->renewing && pool_failure(s->pool)) {
+            drain(s, now_ns);
+        }
+        if (!s->draining && !s->renewing &&
+            kafka_files_look(&s->kafka_files, now_ns, clock_real_ns())) {
+            begin_renewal(s, now_ns);
+        }
+    }
+    return 0;
+}
+
+static int start_and_serve(struct service *s, struct err *err)
+{
+    struct store_settings store = store_settings(s->options);
+
     s->signal_fd = options_signal_fd(err);
-    if (s->signal_fd < 0 || options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics,
-                                                &s->health, &s->admin, err) < 0) {
+    if (s->signal_fd < 0 || pg_check_start(s->options->postgres_dsn, err) < 0 ||
+        options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics, &s->health, &s->admin,
+                            err) < 0) {
         return -1;
     }
     if (!s->options->no_migrate) {
@@ -207,19 +269,14 @@ static int start_and_serve(struct service *s, struct err *err)
     if (s->maintainer == NULL) {
         return -1;
     }
-    s->outbox = outbox_new(&outbox, s->metrics, err);
-    if (s->outbox == NULL) {
-        return -1;
-    }
-    s->pool = pool_new(&workers, (int)s->options->workers, s->metrics, err);
-    if (s->pool == NULL) {
+    kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
+    if (start_clients(s, err) < 0) {
         return -1;
     }
     log_write(LOG_INFO, "consuming", LOG_S("success", s->options->topic_success),
               LOG_S("failure", s->options->topic_failure), LOG_S("group", s->options->kafka_group),
               LOG_I("workers", s->options->workers));
-    serve(s);
-    return 0;
+    return serve(s, err);
 }
 
 int run(const struct options *options, struct err *err)
@@ -251,7 +308,7 @@ int run_check(const struct options *o, struct err *err)
 {
     struct worker_settings settings = worker_settings(o);
 
-    if (pg_check_dsn(o->postgres_dsn, err) < 0 || consume_check(&settings.consume, err) < 0) {
+    if (pg_check_start(o->postgres_dsn, err) < 0 || consume_check(&settings.consume, err) < 0) {
         return -1;
     }
     puts("settings are valid");

@@ -36,8 +36,7 @@ static int check_topic(const struct kafka_settings *kafka, const char *topic, st
         return -1;
     }
     if (partitions == 0) {
-        return err_set(err, ERR_FATAL, "there is no topic %s; consumer migrate --topics makes it",
-                       topic);
+        return err_set(err, ERR_FATAL, "there is no topic %s; " KAFKA_TOPIC_FIX, topic);
     }
     if (!compacted) {
         return err_set(err, ERR_FATAL,

@@ -29,6 +29,10 @@ static void note_trouble(struct worker *w, const rd_kafka_message_t *message)
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
         worker_reclaim(w, topic, message->partition); /* the claim finds out where the log is */
         return;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART: /* once, by librdkafka itself */
+        log_write(LOG_ERROR, "Kafka has no such topic; " KAFKA_TOPIC_FIX, LOG_S("topic", topic),
+                  LOG_I("worker", w->number));
+        return;
     default:
         break;
     }

@@ -13,6 +13,9 @@ static int do_command(const struct options *o, const char **operands, size_t cou
         return err_set(err, ERR_INVALID, "%s: not an option; usage: producer %s", operands[0],
                        producer_options.usage);
     }
+    if (o->common.health) {
+        return options_ask_health(&o->common, PRODUCER_LISTEN, false, err);
+    }
     if (o->common.check_config) {
         return run_check(o, err);
     }

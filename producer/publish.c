@@ -383,6 +383,18 @@ void publish_event(struct publish *p, const struct event *event)
     pthread_mutex_unlock(&p->mutex);
 }
 
+/* What was handed over and not acknowledged waits again. */
+static void end_client(struct publish *p)
+{
+    client_end(&p->client);
+    for (size_t i = 0; i < ROUTES; i++) {
+        lane_failed_all(&p->routes[i].lane);
+        p->routes[i].failed = 0; /* by the end of the producer, which is no reason to wait */
+        p->routes[i].retry_ns = 0;
+    }
+    p->full_until_ns = 0;
+}
+
 /* A fatal error is one after which librdkafka takes and sends nothing more. */
 static void end_if_failed(struct publish *p, int64_t now_ns)
 {
@@ -392,13 +404,7 @@ static void end_if_failed(struct publish *p, int64_t now_ns)
         RD_KAFKA_RESP_ERR_NO_ERROR) {
         return;
     }
-    client_end(&p->client);
-    for (size_t i = 0; i < ROUTES; i++) {
-        lane_failed_all(&p->routes[i].lane);
-        p->routes[i].failed = 0; /* by the end of the producer, which is no reason to wait */
-        p->routes[i].retry_ns = 0;
-    }
-    p->full_until_ns = 0;
+    end_client(p);
     metric_add(p->restarts, 1);
     trouble_restart(&p->trouble, true, reason, waiting(p), now_ns);
 }
@@ -471,6 +477,15 @@ static void poll_once(struct publish *p)
 void publish_poll(struct publish *p)
 {
     pthread_mutex_lock(&p->mutex);
+    poll_once(p);
+    pthread_mutex_unlock(&p->mutex);
+}
+
+void publish_renew(struct publish *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    end_client(p);
+    p->restart_ns = 0;
     poll_once(p);
     pthread_mutex_unlock(&p->mutex);
 }

@@ -77,6 +77,9 @@ int publish_fd(const struct publish *p);
 /* Takes in delivery reports, hands over what waits, acts on errors. Never blocks, but for the
  * moment in which a producer that failed is ended. */
 void publish_poll(struct publish *p);
+/* Ends librdkafka's producer and makes one anew, which reads the certificates again; what was not
+ * acknowledged is sent again. */
+void publish_renew(struct publish *p);
 /* When publish_poll wants to be called though the descriptor is not ready, or TIME_NEVER. An event
  * that wants it earlier makes the descriptor ready. */
 int64_t publish_next_due_ns(struct publish *p);

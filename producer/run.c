@@ -14,6 +14,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/kafka_files.h"
 #include "common/log.h"
 #include "producer/crew.h"
 #include "producer/loader.h"
@@ -40,7 +41,8 @@ struct service {
     struct loader *loader;
     bool loaded;
     struct crew *crew;
-    struct publish *publish; /* NULL: the events go to the standard output */
+    struct publish *publish;        /* NULL: the events go to the standard output */
+    struct kafka_files kafka_files; /* that publish was made with */
     int signal_fd;
     int64_t deadline_ns; /* of draining; TIME_NEVER before */
     bool quit;           /* a second signal: leave at once */
@@ -278,6 +280,7 @@ static int start_publish(struct service *s, struct err *err)
     if (s->options->once || s->options->output == OUTPUT_JSON) {
         return 0;
     }
+    kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
     s->publish = publish_new(&settings, s->metrics, err);
     if (s->publish == NULL) {
         return -1;
@@ -353,6 +356,9 @@ static int turn(struct service *s, struct err *err)
 
     atomic_store(&s->health.beat_ns, earliest(now_ns, crew_beat_ns(s->crew)));
     if (s->publish != NULL) {
+        if (kafka_files_look(&s->kafka_files, now_ns, clock_real_ns())) {
+            publish_renew(s->publish);
+        }
         if (publish_next_due_ns(s->publish) <= now_ns) {
             publish_poll(s->publish);
         }

@@ -1,6 +1,7 @@
 #include "producer/trouble.h"
 
 #include "common/clock.h"
+#include "common/kafka.h"
 
 void trouble_init(struct trouble *t)
 {
@@ -83,7 +84,7 @@ void trouble_failed(struct trouble_topic *t, enum trouble_kind kind, const char 
 {
     static const char *const messages[] = {
         [TROUBLE_DELIVERY] = "delivery failed, the events wait and are sent again",
-        [TROUBLE_NO_TOPIC] = "Kafka has no such topic, its events wait: create it or set another",
+        [TROUBLE_NO_TOPIC] = ("Kafka has no such topic, its events wait; " KAFKA_TOPIC_FIX),
         [TROUBLE_REQUEST_SIZE] = "a request is refused for its size, its events go one by one",
     };
     uint64_t held_back = 0;

@@ -21,16 +21,34 @@ TEST_SECONDS_MAX = int(os.environ.get("TEST_SECONDS_MAX", "240"))
 LOGS = pathlib.Path(os.environ.get("SITEWATCH_TEST_LOGS", process.ROOT / "build" / "test-logs" / "programs"))
 
 
+# A Kafka and a Postgres that run already are used instead of the stand's own; what stops or freezes
+# them is left out then (deploy/test).
+KAFKA = os.environ.get("SITEWATCH_TEST_KAFKA")
+POSTGRES = os.environ.get("SITEWATCH_TEST_POSTGRES")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "own_servers: needs a Kafka and a Postgres that it may stop")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not (KAFKA or POSTGRES):
+        return
+    left_out = [item for item in items if item.get_closest_marker("own_servers")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def kafka():
-    broker = kafka_module.Kafka()
+    broker = kafka_module.Broker(KAFKA) if KAFKA else kafka_module.Kafka()
     yield broker
     broker.close()
 
 
 @pytest.fixture(scope="session")
 def postgres():
-    server = postgres_module.Postgres()
+    server = postgres_module.Server(POSTGRES) if POSTGRES else postgres_module.Postgres()
     yield server
     server.close()
 

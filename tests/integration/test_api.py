@@ -7,6 +7,8 @@ import re
 import ssl
 import urllib.parse
 
+import pytest
+
 from stand import process, sitewatch
 
 
@@ -324,6 +326,7 @@ def test_it_serves_over_tls(api_database, certs):
     assert half.returncode == 2 and "api-key-file" in half.stderr
 
 
+@pytest.mark.own_servers
 def test_a_database_that_goes_away_is_said_and_comes_back(api, postgres):
     assert api.ask("GET", "/readyz").body == b"ready\n"
     postgres.crash()

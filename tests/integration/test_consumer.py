@@ -159,6 +159,7 @@ def test_seeding_twice_changes_nothing(pipeline):
                 for r in rows] == [("a", 30, None, 1, "file"), ("b", 60, r"v(\d+)", 1, "file")]
 
 
+@pytest.mark.own_servers
 @pytest.mark.parametrize("how", ["stop", "crash"])
 def test_postgres_away_loses_nothing_and_keeps_the_group_membership(pipeline, sited, how):
     """Longer away than the group forgives a consumer that does not poll."""
@@ -229,6 +230,7 @@ def test_a_consumer_that_slept_past_its_session_stores_nothing_twice(pipeline):
         consumer.terminate()
 
 
+@pytest.mark.own_servers
 def test_an_offset_outside_the_log_is_said_and_reading_goes_on(pipeline):
     def produce(name, count):
         pipeline.kafka.produce(pipeline.success, [
@@ -249,6 +251,7 @@ def test_an_offset_outside_the_log_is_said_and_reading_goes_on(pipeline):
     second.terminate()
 
 
+@pytest.mark.own_servers
 def test_a_postgres_that_starts_later_is_waited_for(pipeline):
     pipeline.postgres.stop()
     try:

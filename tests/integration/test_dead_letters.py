@@ -138,6 +138,7 @@ def test_an_event_refused_for_a_full_table_of_sites_is_stored_by_a_replay(pipeli
     assert pipeline.count("dead_letters") == 1
 
 
+@pytest.mark.own_servers
 def test_what_is_longer_than_the_table_keeps_comes_from_the_dead_letter_topic(pipeline):
     values = {b"long": b"[" + b"x" * 200_000, b"longer": b"{" + b"y" * 500_000, b"short": b"["}
     huge = b"z" * 2_000_000

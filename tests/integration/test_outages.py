@@ -9,6 +9,8 @@ from conftest import Pipeline
 
 from stand import events, kafka as kafka_module, postgres as postgres_module, process, sitewatch
 
+pytestmark = pytest.mark.own_servers
+
 PAUSED = 'msg="cannot store, partitions are paused"'
 EVERY = datetime.timedelta(seconds=1)
 

@@ -188,6 +188,7 @@ def test_a_second_signal_ends_it_at_once(sited, pipeline):
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.own_servers
 def test_kafka_away_delays_events_and_loses_none(sited, pipeline):
     path = f"/ok?kafka-away={pipeline.id}"
     producer = pipeline.producer("--url", sited.url(path), "--seconds", 1)

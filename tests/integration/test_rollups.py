@@ -3,6 +3,8 @@
 import datetime
 import random
 
+import pytest
+
 from stand import events, process, rollups
 
 
@@ -19,6 +21,7 @@ def send(pipeline, rng, count):
     pipeline.kafka.produce(pipeline.success, messages)
 
 
+@pytest.mark.own_servers
 def test_rollups_are_what_the_rows_say_when_postgres_and_a_consumer_go_away(pipeline):
     rng = random.Random(5)
     env = {"ROLLUP_DELAY_SECONDS": "0"}

@@ -7,6 +7,8 @@ import pytest
 
 from stand import process, sitewatch
 
+pytestmark = pytest.mark.own_servers
+
 SECONDS = float(os.environ.get("SPOOL_TEST_SECONDS", "6"))
 SITES = int(os.environ.get("SPOOL_TEST_SITES", "300"))  # one check a second each
 LOST_SECONDS_MAX = 1.0  # what was made so long before a kill may be gone, and what is in flight

@@ -87,6 +87,7 @@ def test_more_threads_than_checks_in_flight_are_not_started(sited, no_kafka, tmp
     assert len(done.stdout.splitlines()) == 10
 
 
+@pytest.mark.own_servers
 def test_four_threads_under_load_with_reloads_and_a_pause_of_kafka(sited, pipeline):
     """Good and bad sites, retries and redirects: what each loop shares with the others is in use."""
     answers = ["/ok", "/status/500", "/slow/50", "/redirect/2", "/empty", "/chunked"]

@@ -7,10 +7,14 @@
 #   soon        ends in three days
 #   expired     ended yesterday
 #   wrong-host  for other.example
+#   kafka-host, postgres-host
+#               for hosts of these names
 #   self-signed signed by itself
 #   other-ca    an authority that nobody trusts
 #   untrusted   signed by other-ca
 #   client      a client's, signed by the CA
+#   client-old  the same, ended yesterday
+#   client-odd  a client's, signed by other-ca
 set -euo pipefail
 dir=${1:?usage: certs.sh DIR}
 mkdir -p "$dir"
@@ -65,7 +69,11 @@ leaf soon ca "$here" serverAuth '1 day ago' '3 days'
 leaf expired ca "$here" serverAuth '30 days ago' '1 day ago'
 leaf wrong-host ca DNS:other.example serverAuth '1 day ago' '365 days'
 leaf untrusted other-ca "$here" serverAuth '1 day ago' '365 days'
+leaf kafka-host ca DNS:kafka serverAuth '1 day ago' '365 days'
+leaf postgres-host ca DNS:postgres serverAuth '1 day ago' '365 days'
 leaf client ca email:client@other.example clientAuth '1 day ago' '365 days'
+leaf client-old ca email:client@other.example clientAuth '30 days ago' '1 day ago'
+leaf client-odd other-ca email:client@other.example clientAuth '1 day ago' '365 days'
 key self-signed
 openssl req -x509 -new -key self-signed.key -subj /CN=localhost -days 365 -out self-signed.pem \
     -addext "subjectAltName=$here"

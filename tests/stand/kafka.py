@@ -1,4 +1,5 @@
-"""A Kafka of one node, from Apache's own jars, in a temporary directory and on free ports."""
+"""A Kafka of one node, from Apache's own jars, in a temporary directory and on free ports; or one that
+runs already."""
 
 import json
 import os
@@ -48,6 +49,19 @@ authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
 """
 
+# Clients show a certificate of the CA. Beside it a listener whose own certificate is of another host.
+TLS = """
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},TLS://127.0.0.1:{tls},WRONG://127.0.0.1:{wrong}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},TLS://localhost:{tls},WRONG://localhost:{wrong}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,TLS:SSL,WRONG:SSL
+ssl.client.auth=required
+ssl.truststore.type=PEM
+ssl.truststore.location={certs}/ca.pem
+ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location={keys}/good.pem
+listener.name.wrong.ssl.keystore.location={keys}/wrong-host.pem
+"""
+
 LOGGING = """
 Configuration:
   Appenders:
@@ -74,61 +88,22 @@ def fetch_jars():
     return libs
 
 
-class Kafka:
-    """`more`: further lines of server.properties."""
+def write_keystore(certs, name, path):
+    """Kafka wants the key as PKCS #8, and the certificate after it."""
+    key = subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in", certs / f"{name}.key"],
+                         check=True, capture_output=True, text=True).stdout
+    path.write_text(key + (certs / f"{name}.pem").read_text())
 
-    def __init__(self, more=""):
-        self.libs = fetch_jars()
-        self.directory = tempfile.TemporaryDirectory(prefix="sitewatch-kafka-")
-        base = pathlib.Path(self.directory.name)
-        self.log = base / "kafka.log"
-        self.properties = base / "server.properties"
-        self.port = process.free_port()
-        self.bootstrap = f"127.0.0.1:{self.port}"
-        self.properties.write_text(PROPERTIES.format(
-            port=self.port, controller=process.free_port(), data=base / "data") + more)
-        (base / "log4j2.yaml").write_text(LOGGING)
-        self.logging = base / "log4j2.yaml"
-        formatted = subprocess.run(
-            self._java("kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "-c",
-                       str(self.properties)), capture_output=True, text=True, check=False)
-        assert formatted.returncode == 0, formatted.stdout + formatted.stderr
-        self.process = None
-        self.start()
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
-    def _java(self, main, *args):
-        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                f"-Dlog4j2.configurationFile={self.logging}", "-cp", f"{self.libs}/*", main, *args]
+class Broker:
+    """What tests ask of a Kafka that runs at `bootstrap`."""
 
-    def start(self):
-        with self.log.open("ab") as log:
-            self.process = process.start(self._java("kafka.Kafka", str(self.properties)),
-                                         stdout=log, stderr=subprocess.STDOUT)
-        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-
-        def answers():
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                return client.list_topics(timeout=1).brokers
-            except confluent_kafka.KafkaException:
-                return False
-
-        process.wait_for(answers, "Kafka to answer", 60)
-
-    def stop(self, sig=signal.SIGTERM):
-        process.stop(self.process, sig, 30)
-
-    def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
+    def __init__(self, bootstrap):
+        self.bootstrap = bootstrap
+        self.admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def close(self):
-        # What it has stored is not needed any more, so it need not end in an orderly way.
-        self.stop(signal.SIGKILL)
-        self.directory.cleanup()
+        """It is not ours to stop."""
 
     # ---- topics and messages ----
 
@@ -151,24 +126,6 @@ class Kafka:
         self.admin.create_partitions([NewPartitions(name, partitions)])[name].result(30)
         process.wait_for(lambda: len(self.admin.list_topics(name, 5).topics[name].partitions)
                          == partitions, f"{partitions} partitions of {name}")
-
-    def change_acls(self, *args):
-        """What kafka-acls.sh takes. The broker needs an authorizer (AUTHORIZER)."""
-        done = subprocess.run(
-            self._java("org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.bootstrap,
-                       *args), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def delete_records(self, topic, partition, before):
-        """The log of the partition begins at offset `before` from now on."""
-        spec = pathlib.Path(self.directory.name) / "delete-records.json"
-        spec.write_text(json.dumps({"version": 1, "partitions": [
-            {"topic": topic, "partition": partition, "offset": before}]}), encoding="utf-8")
-        done = subprocess.run(
-            self._java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server",
-                       self.bootstrap, "--offset-json-file", str(spec)),
-            capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
 
     def produce(self, topic, messages):
         """messages: dicts of value, and key, headers, partition. All are stored on return."""
@@ -216,3 +173,86 @@ class Kafka:
         finally:
             consumer.close()
         return found
+
+
+class Kafka(Broker):
+    """`more`: further lines of server.properties; `certs`: it speaks TLS too, at tls_bootstrap."""
+
+    def __init__(self, more="", certs=None):
+        self.libs = fetch_jars()
+        self.directory = tempfile.TemporaryDirectory(prefix="sitewatch-kafka-")
+        base = pathlib.Path(self.directory.name)
+        self.log = base / "kafka.log"
+        self.properties = base / "server.properties"
+        self.port = process.free_port()
+        ports = {"port": self.port, "controller": process.free_port()}
+        if certs is not None:
+            ports.update(tls=process.free_port(), wrong=process.free_port())
+            self.tls_bootstrap = f"localhost:{ports['tls']}"
+            self.wrong_host_bootstrap = f"localhost:{ports['wrong']}"
+            for name in ("good", "wrong-host"):
+                write_keystore(certs, name, base / f"{name}.pem")
+            more += TLS.format(certs=certs, keys=base, **ports)
+        self.properties.write_text(PROPERTIES.format(data=base / "data", **ports) + more)
+        (base / "log4j2.yaml").write_text(LOGGING)
+        self.logging = base / "log4j2.yaml"
+        formatted = subprocess.run(
+            self._java("kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER_ID, "-c",
+                       str(self.properties)), capture_output=True, text=True, check=False)
+        assert formatted.returncode == 0, formatted.stdout + formatted.stderr
+        self.process = None
+        super().__init__(f"127.0.0.1:{self.port}")
+        self.start()
+
+    def _java(self, main, *args):
+        return ["java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                f"-Dlog4j2.configurationFile={self.logging}", "-cp", f"{self.libs}/*", main, *args]
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = process.start(self._java("kafka.Kafka", str(self.properties)),
+                                         stdout=log, stderr=subprocess.STDOUT)
+        client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+
+        def answers():
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                return client.list_topics(timeout=1).brokers
+            except confluent_kafka.KafkaException:
+                return False
+
+        process.wait_for(answers, "Kafka to answer", 60)
+
+    def stop(self, sig=signal.SIGTERM):
+        process.stop(self.process, sig, 30)
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def close(self):
+        # What it has stored is not needed any more, so it need not end in an orderly way.
+        self.stop(signal.SIGKILL)
+        self.directory.cleanup()
+
+    # ---- what takes its own tools ----
+
+    def change_acls(self, *args):
+        """What kafka-acls.sh takes. The broker needs an authorizer (AUTHORIZER)."""
+        done = subprocess.run(
+            self._java("org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.bootstrap,
+                       *args), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def delete_records(self, topic, partition, before):
+        """The log of the partition begins at offset `before` from now on."""
+        spec = pathlib.Path(self.directory.name) / "delete-records.json"
+        spec.write_text(json.dumps({"version": 1, "partitions": [
+            {"topic": topic, "partition": partition, "offset": before}]}), encoding="utf-8")
+        done = subprocess.run(
+            self._java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server",
+                       self.bootstrap, "--offset-json-file", str(spec)),
+            capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,5 @@
-"""A Postgres cluster of the tests' own: temporary directory, unprivileged user, free port."""
+"""A Postgres cluster of the tests' own: temporary directory, unprivileged user, free port; or one that
+runs already."""
 
 import os
 import pathlib
@@ -25,10 +26,48 @@ def server_directory():
     return pathlib.Path(on_path).parent
 
 
-class Postgres:
-    """`primary`: another of these, of which this one is the standby."""
+# Others than the tests themselves need TLS and a password.
+HBA_TLS = """
+host    all postgres 127.0.0.1/32 trust
+hostssl all all      127.0.0.1/32 scram-sha-256
+"""
 
-    def __init__(self, primary=None):
+
+class Server:
+    """What tests ask of a Postgres that runs; `server` is its DSN without a database."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def close(self):
+        """It is not ours to stop."""
+
+    def dsn(self, database):
+        return f"{self.server} dbname={database}"
+
+    def query(self, database, sql, *values):
+        """Rows, as dicts; each call has a connection and a transaction of its own."""
+        connection = psycopg2.connect(self.dsn(database))
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql, values or None)
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
+                return [dict(zip(names, row)) for row in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    def has_database(self, name):
+        return bool(self.query("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", name))
+
+
+class Postgres(Server):
+    """`primary`: another of these, of which this one is the standby. `certs`: it speaks TLS, and wants it
+    of all but the user postgres."""
+
+    def __init__(self, primary=None, certs=None):
         self.bin = server_directory()
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="sitewatch-postgres-"))
         self.log = self.base / "postgres.log"
@@ -44,7 +83,14 @@ class Postgres:
         else:
             self._run("pg_basebackup", "-D", self.base / "data", "-R", "--no-sync", "-c", "fast",
                       "-d", primary.dsn("postgres"))
+        self.options = []
+        if certs is not None:
+            self.use_certificate(certs, "good")
+            (self.base / "hba").write_text(HBA_TLS)
+            self.options = ["-c", "ssl=on", "-c", f"ssl_cert_file={self.base}/server.pem", "-c",
+                            f"ssl_key_file={self.base}/server.key", "-c", f"hba_file={self.base}/hba"]
         self.process = None
+        super().__init__(f"host=127.0.0.1 port={self.port} user=postgres")
         self.start()
 
     def _run(self, program, *args):
@@ -52,12 +98,24 @@ class Postgres:
                               check=False, cwd=self.base, **self.identity)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def use_certificate(self, certs, name):
+        """Of the server; one that runs takes it up when it is told to reload."""
+        for suffix in ("pem", "key"):
+            target = self.base / f"server.{suffix}"
+            shutil.copy(certs / f"{name}.{suffix}", target)
+            target.chmod(0o600)
+            if self.identity:
+                os.chown(target, self.identity["user"], self.identity["group"])
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
     def start(self):
         with self.log.open("ab") as log:
             self.process = process.start(
                 [str(self.bin / "postgres"), "-D", str(self.base / "data"), "-k", str(self.base),
                  "-h", "127.0.0.1", "-p", str(self.port), "-c", "max_connections=100",
-                 "-c", "log_min_messages=warning"],
+                 "-c", "log_min_messages=warning", *self.options],
                 stdout=log, stderr=subprocess.STDOUT, cwd=self.base, **self.identity)
 
         def answers():
@@ -98,23 +156,3 @@ class Postgres:
     def close(self):
         self.crash()
         shutil.rmtree(self.base)
-
-    def dsn(self, database):
-        return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
-
-    def query(self, database, sql, *values):
-        """Rows, as dicts; each call has a connection and a transaction of its own."""
-        connection = psycopg2.connect(self.dsn(database))
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                cursor.execute(sql, values or None)
-                if cursor.description is None:
-                    return []
-                names = [column.name for column in cursor.description]
-                return [dict(zip(names, row)) for row in cursor.fetchall()]
-        finally:
-            connection.close()
-
-    def has_database(self, name):
-        return bool(self.query("postgres", "SELECT 1 FROM pg_database WHERE datname = %s", name))

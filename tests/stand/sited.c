@@ -5,7 +5,7 @@
  * request gets (the table in answers.h); a query after it changes nothing but the count, so that
  * a test can tell its sites apart. Prints "port=N" and dies with the process that started it.
  *
- *     sited --port 0
+ *     sited --port 0 [--open]
  *
  * GET /_counts: {"path?query": requests, ...} of all that was asked for. A request counts when
  * its headers are complete, whatever becomes of the answer.
@@ -35,6 +35,7 @@
 
 static struct connection *by_fd[CONNECTIONS_MAX];
 static int poller;
+static bool is_open; /* IPv4 on all addresses: in a container, for others */
 
 static void drop(struct connection *c)
 {
@@ -199,9 +200,10 @@ static int listen_on(int family, uint16_t *port)
     } a = {0};
     socklen_t len = family == AF_INET ? sizeof(a.v4) : sizeof(a.v6);
     if (family == AF_INET) {
-        a.v4 = (struct sockaddr_in){.sin_family = AF_INET,
-                                    .sin_port = htons(*port),
-                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        a.v4 =
+            (struct sockaddr_in){.sin_family = AF_INET,
+                                 .sin_port = htons(*port),
+                                 .sin_addr.s_addr = htonl(is_open ? INADDR_ANY : INADDR_LOOPBACK)};
     } else {
         a.v6 = (struct sockaddr_in6){
             .sin6_family = AF_INET6, .sin6_port = htons(*port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
@@ -221,12 +223,20 @@ static int listen_on(int family, uint16_t *port)
     return fd;
 }
 
+static void on_term(int number_of_signal)
+{
+    (void)number_of_signal;
+    _exit(0);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 3 || strcmp(argv[1], "--port") != 0) {
-        fprintf(stderr, "usage: sited --port N\n");
+    is_open = argc == 4 && strcmp(argv[3], "--open") == 0;
+    if ((argc != 3 && !is_open) || strcmp(argv[1], "--port") != 0) {
+        fprintf(stderr, "usage: sited --port N [--open]\n");
         return 2;
     }
+    signal(SIGTERM, on_term); /* the first process of a container is not ended by default */
     uint16_t port = (uint16_t)number(argv[2], 0, 65535);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     struct rlimit files = {CONNECTIONS_MAX + 100, CONNECTIONS_MAX + 100};

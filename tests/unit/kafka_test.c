@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/kafka.h"
@@ -198,148 +197,6 @@ static void a_property_of_ours_that_is_wrong_is_said(void **state)
     rd_kafka_conf_destroy(conf);
 }
 
-/* --- TLS --- */
-
-struct files {
-    char dir[64], ca[96], cert[96], key[96], missing[96];
-};
-
-static void file_make(char path[96], const char *dir, const char *name)
-{
-    FILE *file;
-
-    snprintf(path, 96, "%s/%s", dir, name);
-    file = fopen(path, "w");
-    assert_non_null(file);
-    fclose(file);
-}
-
-static int files_make(void **state)
-{
-    struct files *f = calloc(1, sizeof(*f));
-
-    snprintf(f->dir, sizeof(f->dir), "/tmp/kafka_test.XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    file_make(f->ca, f->dir, "ca.pem");
-    file_make(f->cert, f->dir, "service.cert");
-    file_make(f->key, f->dir, "service.key");
-    snprintf(f->missing, sizeof(f->missing), "%s/missing", f->dir);
-    *state = f;
-    return 0;
-}
-
-static int files_remove(void **state)
-{
-    struct files *f = *state;
-
-    unlink(f->ca);
-    unlink(f->cert);
-    unlink(f->key);
-    rmdir(f->dir);
-    free(f);
-    return 0;
-}
-
-static void tls_files_that_cannot_be_used_are_named_with_their_setting(void **state)
-{
-    struct files *f = *state;
-    const struct {
-        const char *name;
-        char *ca, *cert, *key;
-        const char *says[3];
-    } rows[] = {
-        {"the CA is missing",
-         f->missing,
-         NULL,
-         NULL,
-         {"kafka-cafile (KAFKA_CAFILE)", f->missing, "No such file"}},
-        {"the certificate is missing",
-         f->ca,
-         f->missing,
-         f->key,
-         {"kafka-certfile (KAFKA_CERTFILE)", f->missing, "No such file"}},
-        {"the key is missing",
-         f->ca,
-         f->cert,
-         f->missing,
-         {"kafka-keyfile (KAFKA_KEYFILE)", f->missing, "No such file"}},
-        {"the key is a directory",
-         f->ca,
-         f->cert,
-         f->dir,
-         {"kafka-keyfile (KAFKA_KEYFILE)", f->dir, "Is a directory"}},
-        {"a certificate without its key",
-         f->ca,
-         f->cert,
-         NULL,
-         {"go together", "kafka-keyfile is not set", "KAFKA_KEYFILE"}},
-        {"a key without its certificate",
-         f->ca,
-         NULL,
-         f->key,
-         {"go together", "kafka-certfile is not set", "KAFKA_CERTFILE"}},
-        {"a certificate without TLS",
-         NULL,
-         f->cert,
-         f->key,
-         {"kafka-certfile", "kafka-cafile", "turns TLS on"}},
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct kafka_settings settings = {.bootstrap_servers = "localhost:1",
-                                          .ca_file = rows[i].ca,
-                                          .cert_file = rows[i].cert,
-                                          .key_file = rows[i].key};
-        struct err err;
-
-        assert_null(kafka_conf_new(&settings, "me", &err));
-        assert_int_equal(err.kind, ERR_INVALID);
-        for (size_t j = 0; j < 3; j++) {
-            if (strstr(err.message, rows[i].says[j]) == NULL) {
-                fail_msg("%s: no \"%s\" in: %s", rows[i].name, rows[i].says[j], err.message);
-            }
-        }
-    }
-}
-
-static void a_ca_turns_tls_on_unless_the_operator_says_how(void **state)
-{
-    struct files *f = *state;
-    const struct {
-        const char *pair;
-        bool has_ca;
-        const char *protocol;
-    } rows[] = {
-        {"security.protocol=sasl_ssl", true, "sasl_ssl"},
-        {"security.protocol=ssl", false, "ssl"}, /* with the system's CAs */
-        {"linger.ms=1", true, "ssl"},
-    };
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const char *pairs[PAIRS_MAX] = {rows[i].pair};
-        struct given g;
-        struct err err;
-
-        given_make(&g, pairs);
-        g.settings.ca_file = rows[i].has_ca ? f->ca : NULL;
-        g.settings.cert_file = f->cert;
-        g.settings.key_file = f->key;
-
-        rd_kafka_conf_t *conf = kafka_conf_new(&g.settings, "me", &err);
-
-        if (conf == NULL) {
-            fail_msg("%s: %s", rows[i].pair, err.message);
-        }
-        expect_property(conf, "security.protocol", rows[i].protocol);
-        expect_property(conf, "ssl.certificate.location", f->cert);
-        expect_property(conf, "ssl.key.location", f->key);
-        if (rows[i].has_ca) {
-            expect_property(conf, "ssl.ca.location", f->ca);
-        }
-        rd_kafka_conf_destroy(conf);
-    }
-}
-
 static void a_topic_is_named_as_kafka_allows(void **state)
 {
     static const char *const wrong[] = {"", ".", "..", "a b", "a/b", "a\"b", "a\nb", "\xc3\xa9"};
@@ -420,6 +277,69 @@ static void a_line_of_librdkafka_is_written_once_and_not_again_soon(void **state
     assert_int_equal(count_of(out, "facility=FAIL"), 2);
 }
 
+static void what_the_verification_has_said_is_not_said_again(void **state)
+{
+    static const struct line lines[] = {
+        {3,
+         "ssl://a:1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: "
+         "broker certificate could not be verified"},
+    };
+    char out[4096];
+
+    (void)state;
+    logged(LOG_INFO, lines, 1, out);
+    assert_string_equal(out, "");
+}
+
+static void a_line_that_we_know_says_what_to_do(void **state)
+{
+    static const struct {
+        const char *name;
+        struct line line;
+        const char *says; /* NULL: no fix */
+    } rows[] = {
+        {"an expired certificate of ours",
+         {3, "SSL routines::sslv3 alert certificate expired: SSL alert number 45"},
+         "fix=\"the certificate in kafka-certfile (KAFKA_CERTFILE) has expired"},
+        {"no certificate of ours",
+         {3, "SSL routines::tlsv13 alert certificate required"},
+         "fix=\"the broker wants a client certificate: set kafka-certfile (KAFKA_CERTFILE)"},
+        {"a certificate of ours of an unknown authority",
+         {3, "SSL routines::tlsv1 alert unknown ca"},
+         "fix=\"the broker does not know the CA that signed kafka-certfile"},
+        {"TLS to a port without it",
+         {3, "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?"},
+         "fix=\"the port speaks no TLS: name the TLS port in kafka-bootstrap-servers"},
+        {"TLS to a port without it, as OpenSSL 3 has it",
+         {3, "error:0A000126:SSL routines::unexpected eof while reading (after 1ms in state "
+             "SSL_HANDSHAKE)"},
+         "fix=\"the port speaks no TLS"},
+        {"a broker that went away", {3, "Receive failed: unexpected eof while reading"}, NULL},
+        {"no TLS to a port with it",
+         {3, "might be caused by incorrect security.protocol configuration (connecting to a SSL "
+             "listener?)"},
+         "fix=\"the port speaks TLS: set kafka-cafile (KAFKA_CAFILE)"},
+        {"a wrong password",
+         {3, "SASL authentication error: Authentication failed"},
+         "sasl.password in kafka-properties"},
+        {"a name that is not known", {3, "Failed to resolve 'x:9092'"}, "KAFKA_BOOTSTRAP_SERVERS"},
+        {"a line of no interest", {3, "Timed out ApiVersionRequest in flight"}, NULL},
+    };
+    char out[4096];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        logged(LOG_INFO, &rows[i].line, 1, out);
+
+        bool good = rows[i].says == NULL ? strstr(out, "fix=") == NULL && out[0] != '\0'
+                                         : strstr(out, rows[i].says) != NULL;
+
+        if (!good) {
+            fail_msg("%s: %s", rows[i].name, out);
+        }
+    }
+}
+
 static void severities_become_our_levels(void **state)
 {
     static const struct {
@@ -464,10 +384,8 @@ int main(void)
         cmocka_unit_test(an_operators_property_wins_over_ours_but_not_over_a_guarantee),
         cmocka_unit_test(a_default_gives_way_to_the_operator_under_any_name),
         cmocka_unit_test(a_property_of_ours_that_is_wrong_is_said),
-        cmocka_unit_test_setup_teardown(tls_files_that_cannot_be_used_are_named_with_their_setting,
-                                        files_make, files_remove),
-        cmocka_unit_test_setup_teardown(a_ca_turns_tls_on_unless_the_operator_says_how, files_make,
-                                        files_remove),
+        cmocka_unit_test(what_the_verification_has_said_is_not_said_again),
+        cmocka_unit_test(a_line_that_we_know_says_what_to_do),
         cmocka_unit_test(a_topic_is_named_as_kafka_allows),
         cmocka_unit_test(a_line_of_librdkafka_is_written_once_and_not_again_soon),
         cmocka_unit_test(severities_become_our_levels),

@@ -702,6 +702,26 @@ static void a_producer_that_failed_for_good_is_made_anew(void **state)
     }
 }
 
+static void a_renewed_producer_sends_what_was_not_acknowledged(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_make(&w, no_pairs);
+
+    int fd = publish_fd(w.publish);
+
+    events_publish(&w, 20);
+    publish_renew(w.publish);
+    events_publish(&w, 20);
+    drive(&w, all_delivered);
+    publish_renew(w.publish); /* nothing is on its way */
+    assert_int_equal(publish_fd(w.publish), fd);
+    assert_int_equal(counted(&w, "sitewatch_producer_restarts", NULL), 0);
+    expect_arrived(w.good, 20, true);
+    world_free(&w);
+}
+
 static bool over_two_restarts(struct world *w)
 {
     return counted(w, "sitewatch_producer_restarts", NULL) >= 2;
@@ -1131,6 +1151,7 @@ int main(void)
         cmocka_unit_test_teardown(errors_that_pass_are_not_seen, log_show),
         cmocka_unit_test_teardown(a_failed_delivery_waits_and_is_repeated, log_show),
         cmocka_unit_test_teardown(a_producer_that_failed_for_good_is_made_anew, log_show),
+        cmocka_unit_test_teardown(a_renewed_producer_sends_what_was_not_acknowledged, log_show),
         cmocka_unit_test_teardown(a_producer_that_keeps_failing_is_made_once_a_second, log_show),
         cmocka_unit_test_teardown(events_handed_to_a_failed_producer_wait_for_the_next, log_show),
         cmocka_unit_test_teardown(an_event_too_large_for_us_is_dropped_alone, log_show),

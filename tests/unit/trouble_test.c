@@ -6,51 +6,13 @@
 
 #include <cmocka.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "producer/trouble.h"
+#include "tests/unit/logged.h"
 
 #define MINUTE_NS (60 * NS_PER_SEC)
-
-struct logged {
-    int file, saved;
-    char text[8192];
-};
-
-static void log_begin(struct logged *l)
-{
-    l->file = memfd_create("log", MFD_CLOEXEC);
-    l->saved = dup(STDERR_FILENO);
-    assert_true(l->file >= 0 && l->saved >= 0);
-    fflush(stderr);
-    dup2(l->file, STDERR_FILENO);
-}
-
-static void log_end(struct logged *l)
-{
-    ssize_t len;
-
-    dup2(l->saved, STDERR_FILENO);
-    close(l->saved);
-    len = pread(l->file, l->text, sizeof(l->text) - 1, 0);
-    assert_true(len >= 0);
-    l->text[len] = '\0';
-    close(l->file);
-}
-
-static size_t count_of(const struct logged *l, const char *part)
-{
-    size_t count = 0;
-
-    for (const char *at = strstr(l->text, part); at != NULL; at = strstr(at + 1, part)) {
-        count++;
-    }
-    return count;
-}
 
 static void the_ceiling_is_said_each_time_it_is_crossed(void **state)
 {
@@ -126,7 +88,8 @@ static void each_kind_of_failure_names_the_topic_and_its_setting(void **state)
         const char *says;
     } rows[] = {
         {TROUBLE_DELIVERY, "delivery failed, the events wait and are sent again"},
-        {TROUBLE_NO_TOPIC, "Kafka has no such topic, its events wait: create it or set another"},
+        {TROUBLE_NO_TOPIC,
+         "Kafka has no such topic, its events wait; consumer migrate --topics makes it"},
         {TROUBLE_REQUEST_SIZE, "a request is refused for its size, its events go one by one"},
     };
 
