@@ -5,13 +5,16 @@
 #define API_API_H
 
 #include "api/db.h"
+#include "api/website_body.h"
 #include "common/metrics.h"
+#include "common/seal.h"
 
 struct api {
     struct db *db;
     const struct metrics *metrics;
-    const char *cors_origin;     /* NULL: no other page may ask */
-    const char *allowed_options; /* of a site; see website_body.h */
+    const char *cors_origin; /* NULL: no other page may ask */
+    struct website_rules rules;
+    const struct seal *seal; /* NULL: sites have no secrets */
 };
 
 #endif

@@ -66,26 +66,49 @@ static cJSON *object_schema(cJSON *properties, const char *const *required, size
     return schema;
 }
 
-/* In a merge patch null takes an option away. */
-static cJSON *patch_properties(void)
+static bool is_any(const char *option)
 {
-    cJSON *properties = option_properties();
-    cJSON *patch = cJSON_CreateObject();
+    (void)option;
+    return true;
+}
+
+/* Null takes an option away: any in a merge patch, a secret in all that changes a site. */
+static cJSON *with_nulls(cJSON *properties, bool takes_null(const char *option))
+{
+    cJSON *with = cJSON_CreateObject();
     cJSON *property = properties->child;
 
     while (property != NULL) {
         cJSON *next = property->next;
-        cJSON *choice = cJSON_AddObjectToObject(patch, property->string);
-        cJSON *any = cJSON_AddArrayToObject(choice, "anyOf");
-        cJSON *none = cJSON_CreateObject();
+        char *name = mem_copy_string(property->string);
 
-        cJSON_AddItemToArray(any, cJSON_DetachItemViaPointer(properties, property));
-        cJSON_AddStringToObject(none, "type", "null");
-        cJSON_AddItemToArray(any, none);
+        cJSON_DetachItemViaPointer(properties, property);
+        if (takes_null(name)) {
+            cJSON *any = cJSON_AddArrayToObject(cJSON_AddObjectToObject(with, name), "anyOf");
+            cJSON *none = cJSON_CreateObject();
+
+            cJSON_AddItemToArray(any, property);
+            cJSON_AddStringToObject(none, "type", "null");
+            cJSON_AddItemToArray(any, none);
+        } else {
+            cJSON_AddItemToObject(with, name, property);
+        }
+        free(name);
         property = next;
     }
     cJSON_Delete(properties);
-    return patch;
+    return with;
+}
+
+/* What is taken and never shown. */
+static void drop_write_only(cJSON *properties)
+{
+    for (cJSON *property = properties->child, *next; property != NULL; property = next) {
+        next = property->next;
+        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(property, "writeOnly"))) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(properties, property));
+        }
+    }
 }
 
 /* What the api shows of a site: an interval from a file may be longer than the API takes. */
@@ -99,6 +122,7 @@ static cJSON *website_schema(const cJSON *own)
 
     set_number(seconds, "minimum", 1);
     set_number(seconds, "maximum", SITE_SECONDS_MAX);
+    drop_write_only(properties);
     add_members(properties, own);
     return object_schema(properties, required, sizeof(required) / sizeof(required[0]));
 }
@@ -109,13 +133,14 @@ static cJSON *schemas(void)
     const struct asset *file = asset_find("schemas.json");
     cJSON *all = parse(file->bytes, file->len);
     cJSON *own = cJSON_DetachItemFromObjectCaseSensitive(all, "WebsiteOwn");
-    cJSON *replaced = option_properties();
+    cJSON *replaced = with_nulls(option_properties(), site_option_may_be_secret);
 
     add_members(replaced, own);
     cJSON_AddItemToObject(all, "Website", website_schema(own));
     cJSON_AddItemToObject(all, "WebsiteNew", object_schema(option_properties(), url, 1));
     cJSON_AddItemToObject(all, "WebsiteReplaced", object_schema(replaced, url, 1));
-    cJSON_AddItemToObject(all, "WebsitePatch", object_schema(patch_properties(), NULL, 0));
+    cJSON_AddItemToObject(all, "WebsitePatch",
+                          object_schema(with_nulls(option_properties(), is_any), NULL, 0));
     cJSON_Delete(own);
     return all;
 }

@@ -96,7 +96,8 @@ static const struct setting settings[] = {
      .offset = FIELD(allow_options),
      .value_name = "NAMES",
      .help = "options of a site that the API refuses unless they are listed here: allow_private, "
-             "resolve_to, and those that end in _file"},
+             "resolve_to, proxy, and those that end in _file"},
+    COMMON_SECRET_KEY_ROW(struct options),
     {.name = "scope",
      .type = SETTING_CHOICE,
      .flags = SETTING_FLAG_ONLY,

@@ -23,6 +23,7 @@ struct options {
     char *cert_file, *key_file;
     char *cors_origin;
     char *allow_options;
+    char *sites_secret_key;
     int scope; /* 0: read, 1: write */
     char *owner;
     int64_t days;

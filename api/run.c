@@ -28,6 +28,7 @@ struct service {
     const struct options *options;
     struct metrics *metrics;
     char *cert_pem, *key_pem;
+    struct seal *seal;
     struct api api;
     struct http *http;
     int signal_fd;
@@ -55,10 +56,26 @@ static int read_pem(struct service *s, struct err *err)
     return 0;
 }
 
-static void free_pem(struct service *s)
+/* What can be wrong about the settings without anybody else. */
+static int read_settings(struct service *s, struct err *err)
+{
+    const char *keys = s->options->sites_secret_key;
+
+    if (website_body_check_allowed(s->options->allow_options, err) < 0 || read_pem(s, err) < 0 ||
+        pg_check_start(s->options->postgres_dsn, err) < 0) {
+        return -1;
+    }
+    s->seal = keys == NULL ? NULL : seal_new(keys, err);
+    s->api.seal = s->seal;
+    s->api.rules.seals = s->seal != NULL;
+    return keys != NULL && s->seal == NULL ? err_context(err, "sites-secret-key") : 0;
+}
+
+static void free_settings(struct service *s)
 {
     free(s->cert_pem);
     free(s->key_pem);
+    seal_free(s->seal);
 }
 
 /* --- Signals --- */
@@ -184,9 +201,6 @@ static int start(struct service *s, struct err *err)
         s->options->common.listen == NULL ? API_LISTEN : s->options->common.listen;
     bool tokens = false;
 
-    if (read_pem(s, err) < 0 || pg_check_start(s->options->postgres_dsn, err) < 0) {
-        return -1;
-    }
     int listen_fd = listen_open(address, BACKLOG, err);
 
     if (listen_fd < 0) {
@@ -212,20 +226,18 @@ int run(const struct options *options, struct err *err)
     s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads),
                          .metrics = s.metrics,
                          .cors_origin = options->cors_origin,
-                         .allowed_options = options->allow_options};
+                         .rules = {.allowed_options = options->allow_options}};
     s.signal_fd = options_signal_fd(err);
 
-    int rc = s.signal_fd < 0 || token_setup(err) < 0 ||
-                     website_body_check_allowed(options->allow_options, err) < 0
-                 ? -1
-                 : start(&s, err);
+    int rc =
+        s.signal_fd < 0 || token_setup(err) < 0 || read_settings(&s, err) < 0 ? -1 : start(&s, err);
 
     while (rc == 0 && !signal_came(&s, -1)) {
     }
     http_free(s.http);
     db_free(s.api.db);
     metrics_free(s.metrics);
-    free_pem(&s);
+    free_settings(&s);
     if (s.signal_fd >= 0) {
         close(s.signal_fd);
     }
@@ -238,12 +250,9 @@ int run(const struct options *options, struct err *err)
 int run_check(const struct options *options, struct err *err)
 {
     struct service s = {.options = options};
-    int rc = pg_check_start(options->postgres_dsn, err) < 0 ||
-                     website_body_check_allowed(options->allow_options, err) < 0
-                 ? -1
-                 : read_pem(&s, err);
+    int rc = read_settings(&s, err);
 
-    free_pem(&s);
+    free_settings(&s);
     if (rc == 0) {
         puts("settings are valid");
     }

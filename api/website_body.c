@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/site_secrets.h"
 
 #define POINTER_SIZE 256
 #define LIST_MAX (SITE_HEADERS_MAX + 1) /* one more than any option takes, to be told of */
@@ -16,8 +17,8 @@
 
 /* What is read, and the faults as they are found. */
 struct reading {
-    const cJSON *object, *changes;
-    const char *allowed_options;
+    const cJSON *object, *stored;
+    const struct website_rules *rules;
     cJSON *faults;
     bool forbidden;
 };
@@ -177,18 +178,17 @@ static bool value_of(const cJSON *json, const char *list[LIST_MAX + 1], struct s
     return true;
 }
 
-/* Whether the operator's leave is needed and not given. What asks for no more than a new site has
- * anyway needs none. */
+/* Whether the operator's leave is needed and not given. What asks for no more than a new site, or
+ * this one, has anyway needs none. */
 static bool is_forbidden(const struct reading *reading, const cJSON *member)
 {
     const char *name = member->string;
+    const cJSON *stored = cJSON_GetObjectItemCaseSensitive(reading->stored, name);
 
-    if (!is_guarded(name) || !option_exists(name) || list_has(reading->allowed_options, name) ||
-        (strcmp(name, "allow_private") == 0 && cJSON_IsFalse(member))) {
-        return false;
-    }
-    return reading->changes == NULL ||
-           cJSON_GetObjectItemCaseSensitive(reading->changes, name) != NULL;
+    return is_guarded(name) && option_exists(name) &&
+           !list_has(reading->rules->allowed_options, name) &&
+           !(strcmp(name, "allow_private") == 0 && cJSON_IsFalse(member)) &&
+           !cJSON_Compare(member, stored, true);
 }
 
 static void read_member(struct site *site, const cJSON *member, struct reading *reading)
@@ -241,22 +241,38 @@ static void check_seconds(const struct site *site, struct reading *reading)
     }
 }
 
-/* The database keeps no secret in the clear, so one would be lost: it is refused. */
+/* The database keeps no secret in the clear, so without a key one would be lost: it is refused. */
 static void check_secrets(const struct site *site, struct reading *reading)
 {
     const char *option = site_secret_option(site);
     struct err err;
 
-    if (option != NULL) {
-        err_fill(&err, ERR_INVALID, "%s: holds a secret, which only a targets file may", option);
+    if (option != NULL && !reading->rules->seals) {
+        err_fill(&err, ERR_INVALID,
+                 "%s: holds a secret, and the operator has set no key to seal it with "
+                 "(sites-secret-key)",
+                 option);
         add_fault(reading, option, err.message);
+        reading->forbidden = true;
     }
+}
+
+cJSON *website_body_stored(const cJSON *config)
+{
+    cJSON *options = cJSON_Duplicate(config, true);
+
+    cJSON_DeleteItemFromObjectCaseSensitive(options, SITE_SECRETS_MEMBER);
+    if (cJSON_GetObjectItemCaseSensitive(options, "allow_private") == NULL) {
+        cJSON_AddTrueToObject(options, "allow_private"); /* the default of a file */
+    }
+    return options;
 }
 
 bool website_body_is_read_only(const char *name)
 {
-    static const char *const names[] = {"id",         "version", "source",    "created_at",
-                                        "updated_at", "state",   "last_slot", "locations"};
+    static const char *const names[] = {"id",         "version",    "source",
+                                        "created_at", "updated_at", "state",
+                                        "last_slot",  "locations",  "secrets"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0) {
@@ -266,19 +282,16 @@ bool website_body_is_read_only(const char *name)
     return false;
 }
 
-bool website_body_read(const cJSON *json, const cJSON *changes, const char *allowed_options,
+bool website_body_read(const cJSON *json, const cJSON *stored, const struct website_rules *rules,
                        struct site *site, struct answer *a)
 {
-    struct reading reading = {.object = json,
-                              .changes = changes,
-                              .allowed_options = allowed_options,
-                              .faults = cJSON_CreateArray()};
+    struct reading reading = {
+        .object = json, .stored = stored, .rules = rules, .faults = cJSON_CreateArray()};
     const cJSON *member;
     struct err err;
 
     site_init(site);
-    /* What is stored names each option that differs from the default of a file. */
-    site->allow_private = changes != NULL;
+    site->allow_private = false;
     cJSON_ArrayForEach (member, json) {
         read_member(site, member, &reading);
     }

@@ -4,7 +4,8 @@
  *
  * Through the API seconds is in 5..300, allow_private is false unless it is given, and the options
  * that reach into the operator's machine or network are refused with 403 unless the operator lists
- * them in API_ALLOW_OPTIONS: allow_private, resolve_to, proxy and every *_file.
+ * them in API_ALLOW_OPTIONS: allow_private, resolve_to, proxy and every *_file. Secrets are refused
+ * with 403 where there is no key to seal them with.
  */
 #ifndef API_WEBSITE_BODY_H
 #define API_WEBSITE_BODY_H
@@ -20,17 +21,27 @@
 #define WEBSITE_SECONDS_MAX 300
 #define WEBSITE_ERRORS_MAX 20 /* told of at once */
 
+/* What the operator has set. */
+struct website_rules {
+    const char *allowed_options; /* "proxy, ca_file"; NULL: none */
+    bool seals;                  /* there is a key, so that a site may have secrets */
+};
+
 /*
  * Make *site, which the caller frees, from the members of `json`. False: every fault is in the
  * answer, each with its pointer; status 422, or 403 when one is of an option that is not allowed.
  *
- * changes: NULL for a site that is given as a whole. Otherwise `json` is a stored site's options
- * with these merged into them: only they need the operator's leave.
+ * stored: what the site had before, from website_body_stored; NULL for a new one. An option that is
+ * as it was needs no leave of the operator.
  */
-bool website_body_read(const cJSON *json, const cJSON *changes, const char *allowed_options,
+bool website_body_read(const cJSON *json, const cJSON *stored, const struct website_rules *rules,
                        struct site *site, struct answer *a);
 
-/* Whether a member is one that the api itself puts into a site's JSON: id, version, status, ... */
+/* The options of a site of websites.config, as the API speaks of them: without the sealed ones, and
+ * with allow_private, whose default is another one in a file. The caller deletes. */
+cJSON *website_body_stored(const cJSON *config);
+
+/* Whether a member is one that the api itself puts into a site's JSON: id, version, secrets, ... */
 bool website_body_is_read_only(const char *name);
 
 /* Whether `allowed_options` ("proxy, ca_file") is a list of options that exist and are refused

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "api/website_body.h"
+#include "api/website_secrets.h"
 #include "api/websites.h"
 #include "common/mem.h"
+#include "common/site_secrets.h"
 
 #define HASH_HEX_SIZE (2 * crypto_hash_sha256_BYTES + 1)
 #define KEYS_BETWEEN_CLEANINGS 256
@@ -70,7 +72,8 @@ static void answer_unmatched(PGconn *conn, const struct request *r, int64_t id, 
 
 /* --- POST --- */
 
-static PGresult *insert(PGconn *conn, const struct site *site, struct err *err)
+static PGresult *insert(const struct api *api, PGconn *conn, const struct site *site,
+                        struct err *err)
 {
     /* A deleted site of that name comes back, with the checks that are still there. */
     static const char sql[] =
@@ -84,7 +87,7 @@ static PGresult *insert(PGconn *conn, const struct site *site, struct err *err)
         " WHERE w.deleted_at IS NOT NULL"
         " RETURNING website_id";
     struct pg_params p = {0};
-    char *config = site_config_json(site);
+    char *config = site_secrets_config(site, api->seal);
 
     add_site(&p, site, config);
 
@@ -103,11 +106,11 @@ static void answer_created(PGconn *conn, const struct request *r, int64_t id, st
 }
 
 /* Insert and answer; *id is 0 unless that went well. */
-static void post_site(PGconn *conn, const struct request *r, const struct site *site, int64_t *id,
-                      struct answer *a)
+static void post_site(const struct api *api, PGconn *conn, const struct request *r,
+                      const struct site *site, int64_t *id, struct answer *a)
 {
     struct err err;
-    PGresult *result = insert(conn, site, &err);
+    PGresult *result = insert(api, conn, site, &err);
 
     *id = 0;
     if (result == NULL) {
@@ -203,17 +206,30 @@ static bool keep_key(PGconn *conn, const struct request *r, const char *key, int
     return true;
 }
 
-/* One transaction: the key is kept when, and only when, the site is. */
-static void post_with_key(PGconn *conn, const struct request *r, const struct site *site,
-                          const char *key, struct answer *a)
+/* With the token, which nobody can guess: from the hash of a body alone a password in it could be
+ * found by trying. */
+static void hash_request(const struct request *r, char hash_hex[HASH_HEX_SIZE])
 {
+    const char *token = request_header(r, "Authorization");
     unsigned char hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_state state;
+
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, (const unsigned char *)token, strlen(token) + 1);
+    crypto_hash_sha256_update(&state, (const unsigned char *)r->body, r->body_len);
+    crypto_hash_sha256_final(&state, hash);
+    sodium_bin2hex(hash_hex, HASH_HEX_SIZE, hash, sizeof(hash));
+}
+
+/* One transaction: the key is kept when, and only when, the site is. */
+static void post_with_key(const struct api *api, PGconn *conn, const struct request *r,
+                          const struct site *site, const char *key, struct answer *a)
+{
     char hash_hex[HASH_HEX_SIZE];
     struct err err;
     int64_t id;
 
-    crypto_hash_sha256(hash, (const unsigned char *)r->body, r->body_len);
-    sodium_bin2hex(hash_hex, sizeof(hash_hex), hash, sizeof(hash));
+    hash_request(r, hash_hex);
     if (pg_run(conn, "BEGIN", &err) < 0) {
         db_fail(&err, a);
         return;
@@ -224,7 +240,7 @@ static void post_with_key(PGconn *conn, const struct request *r, const struct si
         answer_created(conn, r, made, a);
         answer_header(a, "Idempotency-Replayed", "true");
     } else if (made == 0) {
-        post_site(conn, r, site, &id, a);
+        post_site(api, conn, r, site, &id, a);
         if (id > 0 && keep_key(conn, r, key, id, a)) {
             return;
         }
@@ -248,11 +264,11 @@ void website_post(const struct api *api, PGconn *conn, const struct request *r, 
     if (json == NULL) {
         return;
     }
-    if (website_body_read(json, NULL, api->allowed_options, &site, a)) {
+    if (website_body_read(json, NULL, &api->rules, &site, a)) {
         if (key != NULL) {
-            post_with_key(conn, r, &site, key, a);
+            post_with_key(api, conn, r, &site, key, a);
         } else {
-            post_site(conn, r, &site, &id, a);
+            post_site(api, conn, r, &site, &id, a);
         }
         site_free(&site);
     }
@@ -261,8 +277,8 @@ void website_post(const struct api *api, PGconn *conn, const struct request *r, 
 
 /* --- PUT and PATCH --- */
 
-static void update(PGconn *conn, const struct request *r, int64_t id, const struct site *site,
-                   const char *version, struct answer *a)
+static void update(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
+                   const struct site *site, const char *version, struct answer *a)
 {
     /* A change that changes nothing raises no version, so that nobody is told of it. */
     static const char sql[] =
@@ -277,7 +293,7 @@ static void update(PGconn *conn, const struct request *r, int64_t id, const stru
         " AND ($8::bigint IS NULL OR version = $8)";
     struct pg_params p = {0};
     struct pg_fault fault = {0};
-    char *config = site_config_json(site);
+    char *config = site_secrets_config(site, api->seal);
     int64_t affected = 0;
     struct err err;
 
@@ -308,85 +324,6 @@ static void drop_read_only(cJSON *json)
             cJSON_Delete(cJSON_DetachItemViaPointer(json, member));
         }
     }
-}
-
-static void put_site(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
-                     cJSON *json, struct answer *a)
-{
-    char version[24];
-    const char *wanted;
-    struct site site;
-
-    drop_read_only(json);
-    if (read_if_match(r, version, &wanted, a) &&
-        website_body_read(json, NULL, api->allowed_options, &site, a)) {
-        update(conn, r, id, &site, wanted, a);
-        site_free(&site);
-    }
-}
-
-/* A body's id must be the one that is meant. */
-static bool check_id(const cJSON *json, int64_t id, struct answer *a)
-{
-    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
-
-    if (given != NULL && (!cJSON_IsNumber(given) || given->valuedouble != (double)id)) {
-        answer_problem_at(a, 422, "pointer", "/id", "id: is not that of the path");
-        return false;
-    }
-    return true;
-}
-
-void website_put(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
-{
-    int64_t id;
-    cJSON *json = request_id(r, &id, a) ? request_json(r, a) : NULL;
-
-    if (json != NULL && check_id(json, id, a)) {
-        put_site(api, conn, r, id, json, a);
-    }
-    cJSON_Delete(json);
-}
-
-/* The one site with the body's url, as it is stored: normalised. */
-static bool find_by_url(PGconn *conn, const cJSON *json, int64_t *id, struct answer *a)
-{
-    const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "url"));
-    char *url = given == NULL ? NULL : websites_normal_url(given);
-
-    if (url == NULL) {
-        answer_problem_at(a, 422, "pointer", "/url", "url: want the address of a site, or give id");
-        return false;
-    }
-    PGresult *sites = websites_with_url(conn, url, a);
-    bool found = sites != NULL && pg_int(sites, 0, 1) == 1;
-
-    if (found) {
-        *id = pg_int(sites, 0, 2);
-    } else if (sites != NULL) {
-        answer_problem_at(a, 409, "pointer", "/id", "id: several sites have this url, give the id");
-    }
-    PQclear(sites);
-    free(url);
-    return found;
-}
-
-void website_put_by_body(const struct api *api, PGconn *conn, const struct request *r,
-                         struct answer *a)
-{
-    cJSON *json = request_json(r, a);
-    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
-    int64_t id = cJSON_IsNumber(given) ? (int64_t)given->valuedouble : 0;
-
-    if (json == NULL) {
-        return;
-    }
-    if (given != NULL && (id <= 0 || (double)id != given->valuedouble)) {
-        answer_problem_at(a, 422, "pointer", "/id", "id: want a whole number above 0");
-    } else if (given != NULL || find_by_url(conn, json, &id, a)) {
-        put_site(api, conn, r, id, json, a);
-    }
-    cJSON_Delete(json);
 }
 
 /* The options that are stored, as JSON, which the caller deletes; locked until the end of the
@@ -431,42 +368,126 @@ static void merge(cJSON *options, const cJSON *patch)
     }
 }
 
-static void patch_locked(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
-                         const cJSON *patch, const char *version, struct answer *a)
+/* `given` is all options of the site, or those that change. */
+static void change_locked(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
+                          const cJSON *given, bool whole, const char *version, struct answer *a)
 {
-    cJSON *options = read_options(conn, id, a);
-    struct site site;
-
-    if (options == NULL) {
+    cJSON *config = read_options(conn, id, a);
+    if (config == NULL) {
         return;
     }
-    merge(options, patch);
-    if (website_body_read(options, patch, api->allowed_options, &site, a)) {
-        update(conn, r, id, &site, version, a);
+    cJSON *stored = website_body_stored(config);
+    cJSON *options = cJSON_Duplicate(whole ? given : stored, true);
+    struct site site;
+
+    if (!whole) {
+        merge(options, given);
+    }
+    if (website_secrets_keep(options, stored, given, config, api->seal, a) &&
+        website_body_read(options, stored, &api->rules, &site, a)) {
+        update(api, conn, r, id, &site, version, a);
         site_free(&site);
     }
     cJSON_Delete(options);
+    cJSON_Delete(stored);
+    cJSON_Delete(config);
 }
 
-void website_patch(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+static void change(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
+                   const cJSON *given, bool whole, struct answer *a)
 {
     char version[24];
     const char *wanted;
     struct err err;
+
+    if (!read_if_match(r, version, &wanted, a)) {
+        return;
+    }
+    if (pg_run(conn, "BEGIN", &err) < 0) {
+        db_fail(&err, a);
+        return;
+    }
+    change_locked(api, conn, r, id, given, whole, wanted, a);
+    if (a->status != 200) {
+        db_roll_back(conn);
+    } else if (pg_run(conn, "COMMIT", &err) < 0) {
+        db_fail(&err, a);
+    }
+}
+
+/* A body's id must be the one that is meant. */
+static bool check_id(const cJSON *json, int64_t id, struct answer *a)
+{
+    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
+
+    if (given != NULL && (!cJSON_IsNumber(given) || given->valuedouble != (double)id)) {
+        answer_problem_at(a, 422, "pointer", "/id", "id: is not that of the path");
+        return false;
+    }
+    return true;
+}
+
+void website_put(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
+    int64_t id;
+    cJSON *json = request_id(r, &id, a) ? request_json(r, a) : NULL;
+
+    if (json != NULL && check_id(json, id, a)) {
+        drop_read_only(json);
+        change(api, conn, r, id, json, true, a);
+    }
+    cJSON_Delete(json);
+}
+
+/* The one site with the body's url, as it is stored: normalised. */
+static bool find_by_url(PGconn *conn, const cJSON *json, int64_t *id, struct answer *a)
+{
+    const char *given = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "url"));
+    char *url = given == NULL ? NULL : websites_normal_url(given);
+
+    if (url == NULL) {
+        answer_problem_at(a, 422, "pointer", "/url", "url: want the address of a site, or give id");
+        return false;
+    }
+    PGresult *sites = websites_with_url(conn, url, a);
+    bool found = sites != NULL && pg_int(sites, 0, 1) == 1;
+
+    if (found) {
+        *id = pg_int(sites, 0, 2);
+    } else if (sites != NULL) {
+        answer_problem_at(a, 409, "pointer", "/id", "id: several sites have this url, give the id");
+    }
+    PQclear(sites);
+    free(url);
+    return found;
+}
+
+void website_put_by_body(const struct api *api, PGconn *conn, const struct request *r,
+                         struct answer *a)
+{
+    cJSON *json = request_json(r, a);
+    const cJSON *given = cJSON_GetObjectItemCaseSensitive(json, "id");
+    int64_t id = cJSON_IsNumber(given) ? (int64_t)given->valuedouble : 0;
+
+    if (json == NULL) {
+        return;
+    }
+    if (given != NULL && (id <= 0 || (double)id != given->valuedouble)) {
+        answer_problem_at(a, 422, "pointer", "/id", "id: want a whole number above 0");
+    } else if (given != NULL || find_by_url(conn, json, &id, a)) {
+        drop_read_only(json);
+        change(api, conn, r, id, json, true, a);
+    }
+    cJSON_Delete(json);
+}
+
+void website_patch(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
+{
     int64_t id;
     cJSON *patch = request_id(r, &id, a) ? request_json(r, a) : NULL;
 
-    if (patch != NULL && read_if_match(r, version, &wanted, a)) {
-        if (pg_run(conn, "BEGIN", &err) < 0) {
-            db_fail(&err, a);
-        } else {
-            patch_locked(api, conn, r, id, patch, wanted, a);
-            if (a->status != 200) {
-                db_roll_back(conn);
-            } else if (pg_run(conn, "COMMIT", &err) < 0) {
-                db_fail(&err, a);
-            }
-        }
+    if (patch != NULL) {
+        change(api, conn, r, id, patch, false, a);
     }
     cJSON_Delete(patch);
 }

@@ -15,13 +15,16 @@
 
 /* `status` is an option: the response codes that are up. What the site is now is its `state`.
  *
- * What a token of scope read does not see may hold a secret: header values, a body, a user name,
- * a proxy's. Needs $1: whether all is shown. */
+ * Nobody sees a secret, only that there is one. What a token of scope read does not see besides may
+ * hold one: header values, a body, a user name. Needs $1: whether all is shown. */
 #define WEBSITE_JSON                                                                               \
     "jsonb_strip_nulls("                                                                           \
-    "CASE WHEN $1::boolean THEN w.config"                                                          \
-    " ELSE w.config - ARRAY['headers', 'body', 'username', 'proxy'] END"                           \
-    " || jsonb_build_object('id', w.website_id, 'name', w.name, 'url', w.website_url,"             \
+    "w.config - CASE WHEN $1::boolean THEN ARRAY['sealed']"                                        \
+    " ELSE ARRAY['sealed', 'headers', 'body', 'username'] END"                                     \
+    " || jsonb_build_object('secrets', (SELECT jsonb_agg(option ORDER BY option)"                  \
+    "     FROM jsonb_object_keys(w.config -> 'sealed') option),"                                   \
+    " 'allow_private', coalesce(w.config -> 'allow_private', 'true'),"                             \
+    " 'id', w.website_id, 'name', w.name, 'url', w.website_url,"                                   \
     " 'seconds', w.monitoring_interval, 'enabled', w.enabled, 'version', w.version,"               \
     " 'source', w.source, 'created_at', w.created_at, 'updated_at', w.updated_at,"                 \
     " 'state', coalesce(s.status, 'unknown'), 'last_slot', s.last_slot))"

@@ -145,6 +145,16 @@ void options_default_signals(void);
         .help = "topic of checks that found the site down, or could not judge"                     \
     }
 
+#define COMMON_SECRET_KEY_ROW(owner)                                                               \
+    {                                                                                              \
+        .name = "sites-secret-key", .env = "SITES_SECRET_KEY", .type = SETTING_TEXT,               \
+        .flags = SETTING_SECRET, .offset = offsetof(owner, sites_secret_key),                      \
+        .value_name = "KEY,...",                                                                   \
+        .help =                                                                                    \
+            "keys that secrets of sites are sealed with on their way through the database and "    \
+            "the topic: 32 bytes each in base64; the first seals, all open"                        \
+    }
+
 #define COMMON_DRAIN_ROW(owner)                                                                    \
     {                                                                                              \
         .name = "drain-seconds", .env = "DRAIN_SECONDS", .type = SETTING_INT,                      \

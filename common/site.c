@@ -291,8 +291,7 @@ int site_finish(struct site *site, struct err *err)
     return finish_retries(site, err);
 }
 
-/* A header whose name says that its value is nobody's business. */
-static bool header_is_secret(const char *header)
+bool site_header_is_secret(const char *header)
 {
     static const char *const words[] = {"auth",   "cookie",   "token",      "key",
                                         "secret", "password", "credential", "session"};
@@ -306,12 +305,23 @@ static bool header_is_secret(const char *header)
     return secret;
 }
 
+bool site_option_may_be_secret(const char *option)
+{
+    bool secret = strcmp(option, "headers") == 0;
+
+    for (size_t i = 0; !secret && site_option(i) != NULL; i++) {
+        secret =
+            site_option_is_secret(site_option(i)) && strcmp(site_option(i)->doc.name, option) == 0;
+    }
+    return secret;
+}
+
 static cJSON *list_json(char *const *list, bool headers)
 {
     cJSON *array = cJSON_CreateArray();
 
     for (size_t i = 0; list[i] != NULL; i++) {
-        if (!headers || !header_is_secret(list[i])) {
+        if (!headers || !site_header_is_secret(list[i])) {
             cJSON_AddItemToArray(array, cJSON_CreateString(list[i]));
         }
     }
@@ -349,12 +359,20 @@ static cJSON *option_json(const struct site *site, const struct site_option *opt
 
 const char *site_secret_option(const struct site *site)
 {
+    for (size_t i = 0; site_option(i) != NULL; i++) {
+        const struct site_option *option = site_option(i);
+
+        if (site_option_is_secret(option) &&
+            *(char *const *)site_field_const(site, option) != NULL) {
+            return option->doc.name;
+        }
+    }
     for (size_t i = 0; site->headers != NULL && site->headers[i] != NULL; i++) {
-        if (header_is_secret(site->headers[i])) {
+        if (site_header_is_secret(site->headers[i])) {
             return "headers";
         }
     }
-    return site->bearer_token != NULL ? "bearer_token" : site->password != NULL ? "password" : NULL;
+    return NULL;
 }
 
 char *site_config_json(const struct site *site)

@@ -125,9 +125,9 @@ int site_finish(struct site *site, struct err *err) MUST_CHECK;
 
 bool status_set_has(const struct status_set *set, int code);
 
-/* All options of a finished site that differ from their defaults as a JSON object, for
- * websites.config; without passwords, tokens, and headers whose name speaks of such
- * (Authorization, Cookie, X-Api-Key). The caller frees. */
+/* All options of a finished site that differ from their defaults as a JSON object; without
+ * passwords, tokens, proxies, and headers whose name speaks of a secret (Authorization, Cookie,
+ * X-Api-Key), which common/site_secrets adds. The caller frees. */
 char *site_config_json(const struct site *site);
 
 /* The table, for docs/sites.md and man: the i-th option, or NULL past the end. */
@@ -136,9 +136,15 @@ struct site_option_doc {
 };
 const struct site_option_doc *site_option_doc(size_t i);
 
-/* The option that holds a secret, which site_config_json leaves out: password, bearer_token, or
- * headers; NULL when none does. */
+/* An option that holds a secret, which site_config_json leaves out: password, bearer_token, proxy
+ * or headers; NULL when none does. */
 const char *site_secret_option(const struct site *site);
+
+/* A header whose name says that its value is nobody's business. */
+bool site_header_is_secret(const char *header);
+
+/* Whether an option's value is, or for headers may be, such a secret. */
+bool site_option_may_be_secret(const char *option);
 
 /* The options as the properties of a JSON Schema: {"url":{"type":"string",...},...}. What a schema
  * cannot say, such as that a pattern compiles, site_set does. The caller frees. */

@@ -48,6 +48,12 @@ static inline const void *site_field_const(const struct site *site,
     return (const char *)site + option->offset;
 }
 
+/* Its value is a secret, and its own: not read from a file. */
+static inline bool site_option_is_secret(const struct site_option *option)
+{
+    return option->kind == OPTION_TEXT && (option->flags & OPTION_SECRET) != 0;
+}
+
 /* site_check.c: the rules for one text each. */
 int site_check_name(const char *text, struct err *err) MUST_CHECK;
 int site_check_url(const char *text, struct err *err) MUST_CHECK;

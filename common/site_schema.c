@@ -73,6 +73,9 @@ static cJSON *option_schema(const struct site_option *option)
         break;
     }
     cJSON_AddStringToObject(schema, "description", option->doc.help);
+    if (option->kind == OPTION_FROM_FILE || (option->flags & OPTION_SECRET) != 0) {
+        cJSON_AddTrueToObject(schema, "writeOnly");
+    }
     return schema;
 }
 

@@ -81,14 +81,23 @@ static int do_seed(const struct options *o, const char **args, size_t count, str
 {
     struct targets targets;
     struct seed_counts counts;
+    struct seal *seal = NULL;
 
     (void)count;
+    if (o->sites_secret_key != NULL) {
+        seal = seal_new(o->sites_secret_key, err);
+        if (seal == NULL) {
+            return err_context(err, "sites-secret-key");
+        }
+    }
     if (targets_load(args[0], &targets, err) < 0) {
+        seal_free(seal);
         return -1;
     }
-    int rc = seed_run(o->postgres_dsn, &targets, &counts, err);
+    int rc = seed_run(o->postgres_dsn, &targets, seal, &counts, err);
 
     targets_free(&targets);
+    seal_free(seal);
     if (rc == 0) {
         printf("%zu inserted, %zu updated, %zu unchanged\n", counts.inserted, counts.updated,
                counts.unchanged);

@@ -170,6 +170,7 @@ static const struct setting settings[] = {
      .offset = FIELD(no_migrate),
      .help = "do not bring the database up to date before running"},
     COMMON_DRAIN_ROW(struct options),
+    COMMON_SECRET_KEY_ROW(struct options),
     {.name = "topics",
      .type = SETTING_BOOL,
      .flags = SETTING_FLAG_ONLY,

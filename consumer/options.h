@@ -32,6 +32,7 @@ struct options {
     bool no_migrate;
     /* of single commands; consumer/command.c says which takes which */
     char *topic_sites;
+    char *sites_secret_key;
     bool topics;
     int64_t replication_factor; /* 0: the broker's own */
     char *topic, *partition, *to;

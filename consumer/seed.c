@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "common/log.h"
 #include "common/pg.h"
+#include "common/site_secrets.h"
 
 #define SITES_AT_ONCE 1000
 
@@ -31,9 +33,9 @@ static void columns_free(struct columns *c)
     pg_array_free(&c->configs);
 }
 
-static void columns_add(struct columns *c, const struct site *site)
+static void columns_add(struct columns *c, const struct site *site, const struct seal *seal)
 {
-    char *config = site_config_json(site);
+    char *config = site_secrets_config(site, seal);
 
     pg_array_text(&c->names, site->name);
     pg_array_text(&c->urls, site->url);
@@ -64,8 +66,8 @@ static const char upsert_sql[] =
     "       excluded.enabled, excluded.config, excluded.source)"
     " RETURNING (w.xmax = 0)";
 
-static int upsert(PGconn *conn, const struct site *sites, size_t count, struct seed_counts *counts,
-                  struct err *err)
+static int upsert(PGconn *conn, const struct site *sites, size_t count, const struct seal *seal,
+                  struct seed_counts *counts, struct err *err)
 {
     struct pg_params p = {0};
     struct columns columns;
@@ -73,7 +75,7 @@ static int upsert(PGconn *conn, const struct site *sites, size_t count, struct s
 
     columns_init(&columns);
     for (size_t i = 0; i < count; i++) {
-        columns_add(&columns, &sites[i]);
+        columns_add(&columns, &sites[i], seal);
     }
     pg_add_array(&p, &columns.names);
     pg_add_array(&p, &columns.urls);
@@ -101,8 +103,8 @@ static int upsert(PGconn *conn, const struct site *sites, size_t count, struct s
 }
 
 /* The connection is closed after a failure, and the transaction with it. */
-static int seed_all(PGconn *conn, const struct targets *targets, struct seed_counts *counts,
-                    struct err *err)
+static int seed_all(PGconn *conn, const struct targets *targets, const struct seal *seal,
+                    struct seed_counts *counts, struct err *err)
 {
     if (pg_run(conn, "BEGIN ISOLATION LEVEL READ COMMITTED", err) < 0) {
         return -1;
@@ -110,16 +112,30 @@ static int seed_all(PGconn *conn, const struct targets *targets, struct seed_cou
     for (size_t i = 0; i < targets->count; i += SITES_AT_ONCE) {
         size_t left = targets->count - i;
 
-        if (upsert(conn, targets->sites + i, left < SITES_AT_ONCE ? left : SITES_AT_ONCE, counts,
-                   err) < 0) {
+        if (upsert(conn, targets->sites + i, left < SITES_AT_ONCE ? left : SITES_AT_ONCE, seal,
+                   counts, err) < 0) {
             return -1;
         }
     }
     return pg_run(conn, "COMMIT", err);
 }
 
-int seed_run(const char *dsn, const struct targets *targets, struct seed_counts *counts,
-             struct err *err)
+/* Without a key their secrets stay behind, and who reads the sites from the topic lacks them. */
+static void warn_of_secrets(const struct targets *targets)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < targets->count; i++) {
+        count += site_secret_option(&targets->sites[i]) != NULL;
+    }
+    if (count > 0) {
+        log_write(LOG_WARN, "secrets of sites are left out, as sites-secret-key is not set",
+                  LOG_I("sites", count));
+    }
+}
+
+int seed_run(const char *dsn, const struct targets *targets, const struct seal *seal,
+             struct seed_counts *counts, struct err *err)
 {
     struct seed_counts found = {0};
     PGconn *conn = pg_connect(dsn, NULL, err);
@@ -127,7 +143,10 @@ int seed_run(const char *dsn, const struct targets *targets, struct seed_counts 
     if (conn == NULL) {
         return -1;
     }
-    int rc = seed_all(conn, targets, &found, err);
+    if (seal == NULL) {
+        warn_of_secrets(targets);
+    }
+    int rc = seed_all(conn, targets, seal, &found, err);
 
     PQfinish(conn);
     if (rc == 0) {

@@ -57,7 +57,7 @@ static void seed(struct fixture *f, struct targets *targets, size_t inserted, si
     struct seed_counts counts = {0};
     struct err err;
 
-    assert_ok(seed_run(f->dsn, targets, &counts, &err), err);
+    assert_ok(seed_run(f->dsn, targets, NULL, &counts, &err), err);
     assert_int_equal(counts.inserted, inserted);
     assert_int_equal(counts.updated, updated);
     assert_int_equal(counts.unchanged, unchanged);
@@ -163,7 +163,7 @@ static void test_many(void **state)
                           " monitoring_interval = 77))");
     targets.sites[0].seconds = 77;
     targets.sites[2000].seconds = 77;
-    assert_int_equal(seed_run(f->dsn, &targets, &counts, &err), -1);
+    assert_int_equal(seed_run(f->dsn, &targets, NULL, &counts, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     assert_int_equal(counts.updated, 0);
     fixture_assert(f->conn, "SELECT count(*) FROM websites WHERE monitoring_interval = 77", "0");
@@ -181,10 +181,10 @@ static void test_server_away_and_no_table(void **state)
     struct targets targets = make_targets(rows, 1);
 
     seed(f, &none, 0, 0, 0);
-    assert_int_equal(seed_run("host=/nonexistent", &none, &counts, &err), -1);
+    assert_int_equal(seed_run("host=/nonexistent", &none, NULL, &counts, &err), -1);
     assert_int_equal(err.kind, ERR_RETRY);
     fixture_exec(f->conn, "ALTER TABLE websites RENAME TO elsewhere");
-    assert_int_equal(seed_run(f->dsn, &targets, &counts, &err), -1);
+    assert_int_equal(seed_run(f->dsn, &targets, NULL, &counts, &err), -1);
     assert_int_equal(err.kind, ERR_FATAL);
     free_sites(&targets);
 }

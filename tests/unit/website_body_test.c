@@ -13,6 +13,8 @@
 
 #define URL "\"url\":\"https://example.com/\""
 
+static const struct website_rules none = {0}; /* nothing is allowed, nothing sealed */
+
 static const struct {
     const char *name, *json, *allowed;
     int status;
@@ -42,10 +44,10 @@ static const struct {
      "/password_file "},
     {"a file of ours that the operator allows, which is not there",
      "{" URL ",\"ca_file\":\"/nowhere\"}", "proxy, ca_file", 422, "/ca_file "},
-    {"a password", "{" URL ",\"username\":\"u\",\"password\":\"p\"}", NULL, 422, "/password "},
-    {"a password in the url", "{\"url\":\"https://u:p@example.com/\"}", NULL, 422, "/password "},
-    {"a token", "{" URL ",\"bearer_token\":\"t\"}", NULL, 422, "/bearer_token "},
-    {"a header with a secret", "{" URL ",\"headers\":[\"X-Api-Key: k\"]}", NULL, 422, "/headers "},
+    {"a password", "{" URL ",\"username\":\"u\",\"password\":\"p\"}", NULL, 403, "/password "},
+    {"a password in the url", "{\"url\":\"https://u:p@example.com/\"}", NULL, 403, "/password "},
+    {"a token", "{" URL ",\"bearer_token\":\"t\"}", NULL, 403, "/bearer_token "},
+    {"a header with a secret", "{" URL ",\"headers\":[\"X-Api-Key: k\"]}", NULL, 403, "/headers "},
 };
 
 static void pointers_of(const struct answer *a, char *out, size_t size)
@@ -75,7 +77,8 @@ static void refuses(void **state)
 
         print_message("  %s\n", refused[i].name);
         assert_non_null(json);
-        assert_false(website_body_read(json, NULL, refused[i].allowed, &site, &a));
+        assert_false(website_body_read(
+            json, NULL, &(struct website_rules){.allowed_options = refused[i].allowed}, &site, &a));
         pointers_of(&a, pointers, sizeof(pointers));
         assert_string_equal(pointers, refused[i].pointers);
         assert_int_equal(a.status, refused[i].status);
@@ -96,7 +99,7 @@ static void tells_no_more_than_its_ceiling(void **state)
         snprintf(name, sizeof(name), "wrong%d", i);
         cJSON_AddNumberToObject(json, name, i);
     }
-    assert_false(website_body_read(json, NULL, NULL, &site, &a));
+    assert_false(website_body_read(json, NULL, &none, &site, &a));
 
     cJSON *told = cJSON_ParseWithLength(a.body, a.len);
 
@@ -115,7 +118,7 @@ static void takes_options(void **state)
     struct site site;
 
     (void)state;
-    assert_true(website_body_read(json, NULL, NULL, &site, &a));
+    assert_true(website_body_read(json, NULL, &none, &site, &a));
     assert_int_equal(site.seconds, 30);
     assert_string_equal(site.pattern, "v(1)");
     assert_string_equal(site.tags[1], "b");
@@ -125,26 +128,48 @@ static void takes_options(void **state)
     cJSON_Delete(json);
 }
 
-/* An operator's site keeps what its file gave it; the change alone needs leave. */
-static void asks_leave_for_what_changes(void **state)
+static void takes_secrets_where_they_are_sealed(void **state)
 {
-    cJSON *stored = cJSON_Parse("{" URL ",\"resolve_to\":\"10.0.0.1\",\"seconds\":30}");
-    cJSON *other = cJSON_Parse("{\"seconds\":30}");
-    cJSON *same = cJSON_Parse("{\"resolve_to\":\"10.0.0.1\"}");
+    const struct website_rules rules = {.seals = true};
+    cJSON *json = cJSON_Parse("{" URL ",\"bearer_token\":\"t\",\"headers\":[\"X-Api-Key: k\"]}");
     struct answer a = {0};
     struct site site;
 
     (void)state;
-    assert_true(website_body_read(stored, other, NULL, &site, &a));
+    assert_true(website_body_read(json, NULL, &rules, &site, &a));
+    assert_string_equal(site.bearer_token, "t");
+    site_free(&site);
+    cJSON_Delete(json);
+}
+
+/* An operator's site keeps what its file gave it; only what changes needs leave. */
+static void asks_leave_for_what_changes(void **state)
+{
+    cJSON *config = cJSON_Parse("{" URL ",\"resolve_to\":\"10.0.0.1\",\"seconds\":30,"
+                                "\"sealed\":{\"password\":\"x\"}}");
+    cJSON *stored = website_body_stored(config);
+    cJSON *same = cJSON_Duplicate(stored, true);
+    cJSON *other = cJSON_Parse("{" URL ",\"resolve_to\":\"10.0.0.2\"}");
+    cJSON *less = cJSON_Parse("{" URL "}");
+    struct answer a = {0};
+    struct site site;
+
+    (void)state;
+    assert_true(website_body_read(same, stored, &none, &site, &a));
     assert_string_equal(site.resolve_to, "10.0.0.1");
     assert_true(site.allow_private);
     site_free(&site);
-    assert_false(website_body_read(stored, same, NULL, &site, &a));
+    assert_true(website_body_read(less, stored, &none, &site, &a));
+    assert_false(site.allow_private);
+    site_free(&site);
+    assert_false(website_body_read(other, stored, &none, &site, &a));
     assert_int_equal(a.status, 403);
     answer_clear(&a);
-    cJSON_Delete(stored);
+    cJSON_Delete(less);
     cJSON_Delete(other);
     cJSON_Delete(same);
+    cJSON_Delete(stored);
+    cJSON_Delete(config);
 }
 
 static void checks_what_the_operator_allows(void **state)
@@ -166,6 +191,7 @@ int main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(tells_no_more_than_its_ceiling),
         cmocka_unit_test(takes_options),
+        cmocka_unit_test(takes_secrets_where_they_are_sealed),
         cmocka_unit_test(asks_leave_for_what_changes),
         cmocka_unit_test(checks_what_the_operator_allows),
     };
