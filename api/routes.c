@@ -42,12 +42,13 @@ static void readyz(const struct api *api, PGconn *conn, const struct request *r,
 
 static void metrics(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
+    enum metrics_format format = metrics_format_of(request_header(r, "Accept"));
     size_t len;
-    char *text = metrics_render(api->metrics, &len);
+    char *text = metrics_render(api->metrics, format, &len);
 
     (void)conn;
-    (void)r;
-    answer_body(a, 200, METRICS_CONTENT_TYPE, text, len);
+    answer_body(a, 200, metrics_content_type(format), text, len);
+    answer_header(a, "Vary", "Accept");
 }
 
 /* What of api/web/ is served, as it is: its path, the file, its media type and the parameters of

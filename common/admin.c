@@ -11,7 +11,9 @@
 #include "common/listen.h"
 #include "common/mem.h"
 
-#define CONNECTION_BYTES_MAX 16384 /* of a request's line and headers, and of its answer's */
+/* Of a request's line and headers, of its answer's, and of the text on its way to the client: half
+ * of it is what one call of ours writes, and one of send. */
+#define CONNECTION_BYTES_MAX 65536
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 
 struct admin {
@@ -32,14 +34,6 @@ struct answer {
 static struct answer answer_text(unsigned status, const char *text)
 {
     return (struct answer){status, TEXT_PLAIN, mem_copy_string(text), strlen(text)};
-}
-
-static struct answer answer_metrics(const struct admin *admin)
-{
-    struct answer answer = {.status = MHD_HTTP_OK, .type = METRICS_CONTENT_TYPE};
-
-    answer.body = metrics_render(admin->metrics, &answer.len);
-    return answer;
 }
 
 static struct answer answer_healthz(const struct admin *admin)
@@ -79,7 +73,6 @@ static struct answer answer_url(const struct admin *admin, const char *url)
         struct answer (*answer)(const struct admin *admin);
     } pages[] = {
         {"/", answer_index},
-        {"/metrics", answer_metrics},
         {"/healthz", answer_healthz},
         {"/readyz", answer_readyz},
     };
@@ -92,6 +85,21 @@ static struct answer answer_url(const struct admin *admin, const char *url)
     return answer_text(MHD_HTTP_NOT_FOUND, "not found\n");
 }
 
+static enum MHD_Result send_response(struct MHD_Connection *connection, unsigned status,
+                                     const char *type, struct MHD_Response *response)
+{
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    if (status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    }
+
+    enum MHD_Result result = MHD_queue_response(connection, status, response);
+
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer answer)
 {
     struct MHD_Response *response =
@@ -101,16 +109,39 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
         free(answer.body);
         return MHD_NO;
     }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.type);
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (answer.status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    return send_response(connection, answer.status, answer.type, response);
+}
+
+/* --- Metrics: as much text at a time as the connection takes --- */
+
+static ssize_t on_read_metrics(void *context, uint64_t at, char *out, size_t size)
+{
+    size_t len = metrics_read(context, out, size);
+
+    (void)at;
+    return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
+}
+
+static void on_metrics_end(void *context)
+{
+    metrics_read_end(context);
+}
+
+static enum MHD_Result send_metrics(const struct admin *admin, struct MHD_Connection *connection)
+{
+    const char *accept =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    enum metrics_format format = metrics_format_of(accept);
+    struct metrics_reading *reading = metrics_read_begin(admin->metrics, format);
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, CONNECTION_BYTES_MAX, on_read_metrics, reading, on_metrics_end);
+
+    if (response == NULL) {
+        metrics_read_end(reading);
+        return MHD_NO;
     }
-
-    enum MHD_Result result = MHD_queue_response(connection, answer.status, response);
-
-    MHD_destroy_response(response);
-    return result;
+    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    return send_response(connection, MHD_HTTP_OK, metrics_content_type(format), response);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
@@ -134,6 +165,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (*upload_len > 0) { /* the body of a GET: passed over */
         *upload_len = 0;
         return MHD_YES;
+    }
+    if (strcmp(url, "/metrics") == 0) {
+        return send_metrics(admin, connection);
     }
     return send_answer(connection, answer_url(admin, url));
 }

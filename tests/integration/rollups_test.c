@@ -554,7 +554,7 @@ static void test_backlog_is_counted(void **state)
                           "INSERT INTO rollup_marks SELECT '{}', '{}', '{}'"
                           " FROM generate_series(1, 205)");
     turn(f);
-    text = metrics_render(f->metrics, &len);
+    text = metrics_render(f->metrics, METRICS_OPENMETRICS, &len);
     assert_non_null(strstr(text, "\nsitewatch_rollup_backlog{step=\"hour\"} 0\n"));
     assert_non_null(strstr(text, "\nsitewatch_rollup_backlog{step=\"day\"} 0\n"));
     assert_non_null(strstr(text, "\nsitewatch_rollup_marks 5\n"));

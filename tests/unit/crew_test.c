@@ -172,7 +172,7 @@ static bool done(struct stand *s)
 static int64_t gauge(const struct stand *s, const char *name)
 {
     size_t len;
-    char *text = metrics_render(s->metrics, &len);
+    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
     const char *at = strstr(text, name);
 
     assert_non_null(at);

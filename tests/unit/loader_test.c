@@ -59,7 +59,7 @@ static void stop(struct stand *s)
 static int64_t counted(const struct stand *s, const char *series)
 {
     size_t len;
-    char *text = metrics_render(s->metrics, &len);
+    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
     const char *at = strstr(text, series);
 
     assert_non_null(at);

@@ -141,7 +141,7 @@ static struct reader read_all(const struct metrics *m)
 {
     struct reader r = {0};
     size_t len;
-    char *text = metrics_render(m, &len);
+    char *text = metrics_render(m, METRICS_OPENMETRICS, &len);
     char *rest = text;
     char *line;
 
@@ -165,14 +165,19 @@ static struct reader read_all(const struct metrics *m)
 
 /* --- Tests --- */
 
-static void expect_text(const struct metrics *m, const char *expected)
+static void expect_format(const struct metrics *m, enum metrics_format format, const char *expected)
 {
     size_t len;
-    char *text = metrics_render(m, &len);
+    char *text = metrics_render(m, format, &len);
 
     assert_string_equal(text, expected);
     assert_int_equal(len, strlen(expected));
     free(text);
+}
+
+static void expect_text(const struct metrics *m, const char *expected)
+{
+    expect_format(m, METRICS_OPENMETRICS, expected);
 }
 
 static void nothing_registered_is_a_valid_exposition(void **state)
@@ -214,6 +219,46 @@ static void every_type_is_shown_as_the_specification_says(void **state)
     metrics_free(m);
 }
 
+static void the_text_format_names_a_counter_in_full_and_has_no_units(void **state)
+{
+    struct metrics *m = metrics_new();
+
+    (void)state;
+    expect_format(m, METRICS_TEXT, "");
+    metric_add(metrics_counter(m, "a", "Counts.", "x=\"1\""), 3);
+    metric_set(metrics_gauge(m, "b_bytes", "Level.", NULL), 2);
+    expect_format(m, METRICS_TEXT,
+                  "# TYPE a_total counter\n# HELP a_total Counts.\na_total{x=\"1\"} 3\n"
+                  "# TYPE b_bytes gauge\n# HELP b_bytes Level.\nb_bytes 2\n");
+    metrics_free(m);
+}
+
+static void the_format_is_what_the_client_accepts(void **state)
+{
+    static const struct {
+        const char *name, *accept;
+        enum metrics_format format;
+    } rows[] = {
+        {"no header", NULL, METRICS_OPENMETRICS},
+        {"an empty one", "", METRICS_OPENMETRICS},
+        {"anything", "*/*", METRICS_OPENMETRICS},
+        {"text", "text/plain", METRICS_TEXT},
+        {"text of a version, or anything", "Text/Plain;version=0.0.4;q=0.5,*/*;q=0.1",
+         METRICS_TEXT},
+        {"both, as Prometheus does",
+         "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5",
+         METRICS_OPENMETRICS},
+        {"something else", "application/json", METRICS_OPENMETRICS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (metrics_format_of(rows[i].accept) != rows[i].format) {
+            fail_msg("%s", rows[i].name);
+        }
+    }
+}
+
 static void a_sum_is_a_float_of_the_shortest_digits(void **state)
 {
     static const struct {
@@ -240,7 +285,7 @@ static void a_sum_is_a_float_of_the_shortest_digits(void **state)
             metric_observe(h, rows[i].values[j]);
         }
 
-        char *text = metrics_render(m, &len);
+        char *text = metrics_render(m, METRICS_OPENMETRICS, &len);
 
         if (strstr(text, rows[i].sum) == NULL || strstr(text, "s_count 3\n") == NULL) {
             fail_msg("%s: %s", rows[i].name, text);
@@ -257,6 +302,8 @@ static void help_cannot_start_a_line_of_its_own(void **state)
     (void)state;
     metrics_gauge(m, "g", "a \"b\" \\ c\nd", NULL);
     expect_text(m, "# TYPE g gauge\n# HELP g a \\\"b\\\" \\\\ c\\nd\ng 0\n# EOF\n");
+    /* Which knows no escaped quotes. */
+    expect_format(m, METRICS_TEXT, "# TYPE g gauge\n# HELP g a \"b\" \\\\ c\\nd\ng 0\n");
     metrics_free(m);
 }
 
@@ -343,7 +390,7 @@ static void threads_lose_no_count_while_another_reads(void **state)
         pthread_join(threads[i], NULL);
     }
 
-    char *text = metrics_render(m, &len);
+    char *text = metrics_render(m, METRICS_OPENMETRICS, &len);
 
     assert_non_null(strstr(text, "c_total 80000\n"));
     assert_non_null(strstr(text, "h_bucket{le=\"0.001\"} 0\n"));
@@ -358,6 +405,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_registered_is_a_valid_exposition),
         cmocka_unit_test(every_type_is_shown_as_the_specification_says),
+        cmocka_unit_test(the_text_format_names_a_counter_in_full_and_has_no_units),
+        cmocka_unit_test(the_format_is_what_the_client_accepts),
         cmocka_unit_test(a_sum_is_a_float_of_the_shortest_digits),
         cmocka_unit_test(help_cannot_start_a_line_of_its_own),
         cmocka_unit_test(the_same_name_and_labels_are_one_series),

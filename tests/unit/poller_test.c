@@ -140,7 +140,7 @@ static struct targets sites_of(struct stand *s, const char *const *paths, int64_
 static int64_t counted(const struct stand *s, const char *series)
 {
     size_t len;
-    char *text = metrics_render(s->metrics, &len);
+    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
     const char *at = strstr(text, series);
 
     assert_non_null(at);

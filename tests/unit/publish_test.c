@@ -909,7 +909,7 @@ static int64_t gauge(const struct world *w, const char *name)
 {
     char wanted[64];
     size_t len;
-    char *text = metrics_render(w->metrics, &len);
+    char *text = metrics_render(w->metrics, METRICS_OPENMETRICS, &len);
     const char *line;
     int64_t value = -1;
 
