@@ -304,6 +304,9 @@ static void metrics_make(struct spool_writer *w, struct metrics *m)
                                    "Bytes in use of the file that keeps events on disk.", NULL);
     w->events_gauge =
         metrics_gauge(m, "sitewatch_spool_events", "Events in the file on disk.", NULL);
+    metric_set(metrics_gauge(m, "sitewatch_spool_limit_bytes",
+                             "Bytes of that file at which its oldest events are dropped.", NULL),
+               w->bytes_max);
 }
 
 int spool_writer_init(struct spool_writer *w, const char *path, int64_t bytes_max,
