@@ -125,6 +125,7 @@ static int worker_make(struct crew *c, size_t part, struct metrics *m, struct er
     settings.in_flight_max =
         settings.in_flight_max / loops + ((int64_t)part < settings.in_flight_max % loops);
     settings.quiet = part > 0;
+    settings.part = part;
     atomic_store(&w->beat_ns, clock_mono_ns());
     w->loop = loop_new(err);
     if (w->loop == NULL) {

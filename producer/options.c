@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "producer/crew.h"
+#include "producer/latest.h"
 
 #define FIELD(name) offsetof(struct options, name)
 
@@ -88,6 +89,15 @@ static const struct setting settings[] = {
      .max = 100000,
      .value_name = "N",
      .help = "checks at a time at the most; also limited by the descriptors we may have"},
+    {.name = "site-metrics-max",
+     .env = "SITE_METRICS_MAX",
+     .type = SETTING_INT,
+     .offset = FIELD(site_metrics_max),
+     .fallback = "100000",
+     .min = 0,
+     .max = LATEST_SITES_MAX,
+     .value_name = "N",
+     .help = "show the last result of so many sites at /metrics, as probe_*; 0: of none"},
     COMMON_DRAIN_ROW(struct options),
     {.name = "dns-servers",
      .env = "DNS_SERVERS",

@@ -29,6 +29,7 @@ struct options {
     bool check_on_start;
     int64_t threads;
     int64_t in_flight_max;
+    int64_t site_metrics_max;
     int64_t drain_seconds;
     char *dns_servers;
     int64_t dns_timeout_ms, dns_tries, dns_ttl_min_s, dns_ttl_max_s, dns_negative_ttl_s;

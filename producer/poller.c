@@ -103,10 +103,14 @@ static void fill_measured(const struct probe_result *result, const struct verdic
     event->error_message = verdict->error == ERROR_NONE ? NULL : verdict->message;
 }
 
-static void emit(struct poller *p, const struct event *event)
+static void emit(struct poller *p, struct member *member, const struct event *event)
 {
     if (event->final) {
         metric_add(p->metrics.checks[event->status], 1);
+        if (p->settings.latest != NULL && !member->gone) {
+            member->latest =
+                latest_put(p->settings.latest, p->settings.part, member->latest, event);
+        }
     }
     if (log_enabled(LOG_DEBUG)) {
         log_write(LOG_DEBUG, "check", LOG_S("site", event->site_name),
@@ -130,7 +134,7 @@ static bool wants_retry(const struct poller *p, const struct check *check,
 static void emit_kept(struct poller *p, struct retry *retry, bool final)
 {
     retry->event.final = final;
-    emit(p, &retry->event);
+    emit(p, retry->member, &retry->event);
 }
 
 static void give_up(struct poller *p, struct retry *retry)
@@ -158,7 +162,7 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
         retries_add(&p->retries, check->member, &event, check->slot_ns,
                     clock_mono_ns() + check->member->site.retry_seconds * NS_PER_SEC);
     } else {
-        emit(p, &event);
+        emit(p, check->member, &event);
     }
     verdict_free(&verdict);
     member_end_check(check->member);
@@ -169,8 +173,7 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
 
 /* One event stands for all slots of a gap: a producer that was stopped for an hour says so in one
  * line a site, not in a burst. */
-static void emit_missed(struct poller *p, const struct member *member,
-                        const struct schedule_turn *turn)
+static void emit_missed(struct poller *p, struct member *member, const struct schedule_turn *turn)
 {
     struct event event;
     char message[96];
@@ -184,7 +187,7 @@ static void emit_missed(struct poller *p, const struct member *member,
     event.status = CHECK_UNKNOWN;
     event.error = ERROR_SLOT_MISSED;
     event.error_message = message;
-    emit(p, &event);
+    emit(p, member, &event);
 }
 
 /* --- Starting checks --- */
@@ -329,6 +332,9 @@ static void remove_site(struct poller *p, struct member *member)
         give_up(p, retry);
     }
     schedule_remove(p->schedule, member->entry);
+    if (p->settings.latest != NULL) {
+        latest_remove(p->settings.latest, p->settings.part, member->latest);
+    }
     member_leave(member);
 }
 

@@ -26,6 +26,7 @@
 #include "common/err.h"
 #include "common/event.h"
 #include "common/metrics.h"
+#include "producer/latest.h"
 #include "producer/loop.h"
 #include "producer/resolver.h"
 #include "producer/siteset.h"
@@ -39,9 +40,11 @@ struct poller_settings {
     const char *observer; /* this host */
     const char *user_agent;
     struct resolver_settings resolver;
-    bool check_on_start; /* every site at once when first loaded, not at its next slot */
-    bool once;           /* each site is checked once, now, and then no more */
-    bool quiet;          /* another poller of the process says and counts what all of them see */
+    bool check_on_start;   /* every site at once when first loaded, not at its next slot */
+    bool once;             /* each site is checked once, now, and then no more */
+    bool quiet;            /* another poller of the process says and counts what all of them see */
+    struct latest *latest; /* where results are kept for others to read; NULL: nowhere */
+    size_t part;           /* ours in it */
 };
 
 struct poller;

@@ -17,10 +17,12 @@
 #include "common/kafka_files.h"
 #include "common/log.h"
 #include "producer/crew.h"
+#include "producer/latest.h"
 #include "producer/loader.h"
 #include "producer/loop.h"
 #include "producer/publish.h"
 #include "producer/sink.h"
+#include "producer/sitemetrics.h"
 #include "producer/source.h"
 
 #define TURN_NS_MAX NS_PER_SEC  /* a heartbeat at least so often */
@@ -40,6 +42,8 @@ struct service {
     size_t loops;      /* of the crew */
     struct loader *loader;
     bool loaded;
+    struct latest *latest; /* NULL: nobody reads it */
+    struct sitemetrics *sitemetrics;
     struct crew *crew;
     struct publish *publish;        /* NULL: the events go to the standard output */
     struct kafka_files kafka_files; /* that publish was made with */
@@ -228,6 +232,7 @@ static int start_crew(struct service *s, int64_t in_flight, const char *version,
                 .user_agent = s->user_agent,
                 .check_on_start = o->check_on_start || o->url != NULL,
                 .once = o->once,
+                .latest = s->latest,
                 .resolver =
                     {
                         .servers = o->dns_servers,
@@ -294,6 +299,20 @@ static int start_publish(struct service *s, struct err *err)
     return loop_watch(s->loop, publish_fd(s->publish), LOOP_READ, on_publish_ready, s, err);
 }
 
+static void start_latest(struct service *s)
+{
+    struct latest_settings settings = {
+        .parts = s->loops,
+        .sites_max = (size_t)s->options->site_metrics_max,
+    };
+
+    if (s->options->once || settings.sites_max == 0) {
+        return;
+    }
+    s->latest = latest_new(&settings, s->metrics);
+    s->sitemetrics = sitemetrics_new(s->latest, s->options->location, s->metrics);
+}
+
 static int start_admin(struct service *s, struct err *err)
 {
     return s->options->once ? 0
@@ -341,6 +360,7 @@ static int start(struct service *s, const char *version, struct err *err)
         sink_print_heading(stdout, err) < 0) {
         return -1;
     }
+    start_latest(s);
     if (start_publish(s, err) < 0 || start_crew(s, in_flight, version, err) < 0) {
         return -1;
     }
@@ -423,6 +443,8 @@ static void stop(struct service *s)
     admin_free(s->admin); /* first: it reads the metrics */
     end_crew(s);
     loader_free(s->loader);
+    sitemetrics_free(s->sitemetrics);
+    latest_free(s->latest);
     if (s->publish != NULL) {
         loop_unwatch(s->loop, publish_fd(s->publish));
         publish_free(s->publish);

@@ -33,6 +33,7 @@ struct member {
     /* The loop's. */
     uint32_t entry;      /* of the schedule */
     uint32_t in_flight;  /* checks and retries that still point here */
+    uint32_t latest;     /* its place in producer/latest */
     bool gone;           /* not to be checked any more */
     struct retry *retry; /* the failed attempts of it that wait */
     /* The set's. */
