@@ -9,7 +9,7 @@ build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev lib
 demo=(postgresql procps openssl ca-certificates)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
-    python3-pytest python3-psycopg2 python3-confluent-kafka maven)
+    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 
@@ -67,8 +67,11 @@ fi
 log=$(mktemp)
 clusters=/etc/postgresql-common/createcluster.conf
 kept=
+policy=/usr/sbin/policy-rc.d
+denied=
 finish() {
     [ -z "$kept" ] || "${as_root[@]}" mv "$kept" "$clusters"
+    [ -z "$denied" ] || "${as_root[@]}" rm -f "$policy"
     rm -f "$log"
 }
 trap finish EXIT
@@ -90,5 +93,16 @@ if [[ " ${missing[*]} " == *" postgresql "* ]]; then
     kept=$clusters.sitewatch
     "${as_root[@]}" sed -i \
         's/^[ #]*create_main_cluster.*/create_main_cluster = false/' "$clusters"
+fi
+if [[ " ${missing[*]} " == *" prometheus "* ]]; then
+    # The tests run one of their own; that of the package starts neither now nor at the next boot.
+    if [ ! -e "$policy" ]; then
+        denied=yes
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+    fi
+    apt install -y --no-install-recommends prometheus
+    "${as_root[@]}" update-rc.d prometheus disable >"$log" 2>&1 ||
+        echo "deps: prometheus may start at the next boot: $(tail -n 1 "$log")" >&2
 fi
 apt install -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,161 @@
+"""What the programs show of themselves: names, text, and that Prometheus takes it."""
+
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from stand import process, sites, sitewatch
+from stand.prometheus import Prometheus
+
+DOCUMENTED = process.ROOT / "docs/metrics.md"
+CONDITIONAL = {"sitewatch_kafka_certificate_expiry_timestamp_seconds"}  # shown when one is set
+TEXT = {"Accept": "text/plain"}
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def target(name, url, more=""):
+    return f'{{ name = "{name}"; url = "{url}"; seconds = 1; {more} }}'
+
+
+def targets(*groups):
+    return "targets = (" + ",\n".join(groups) + ");\n"
+
+
+@pytest.fixture
+def three(pipeline, sited):
+    """A producer with a spool, a consumer and an api, with something to show: {name: (program, port)}."""
+    path = pipeline.targets_file(targets(
+        target("well", sited.url("/ok?three")), target("ill", sited.url("/status/503?three")),
+        target('a \\"b\\" \\\\ é', sited.url("/ok?odd"))))
+    producer = pipeline.producer("--targets-file", path, SPOOL_FILE=str(pipeline.directory / "spool.sqlite"))
+    consumer = pipeline.consumer()
+    pipeline.wait_for_rows(6)
+    api = pipeline.start("api", "--listen", "127.0.0.1:0", env={"POSTGRES_DSN": pipeline.env["POSTGRES_DSN"]})
+    found = {}
+    for name, program, said in (("producer", producer, sitewatch.ADMIN), ("consumer", consumer, sitewatch.ADMIN),
+                                ("api", api, re.compile(r"msg=serving.*port=(\d+)"))):
+        port = int(said.search(program.wait_for_line(said)).group(1))
+        process.wait_for(lambda port=port: is_ready(port), f"{name} to be ready", 60)
+        found[name] = (program, port)
+    return found
+
+
+def is_ready(port):
+    try:
+        return get(port, "/readyz")[0] == 200
+    except urllib.error.HTTPError:
+        return False
+
+
+def get(port, path, headers=None):
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def families_of(text):
+    return {m.group(1): m.group(2) for m in re.finditer(r"^# TYPE (\S+) (\S+)$", text, re.M)}
+
+
+def documented(program):
+    """{name as it is shown: type} of the program's table."""
+    section = DOCUMENTED.read_text().split(f"\n## {program.capitalize()}\n")[1].split("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.M))
+
+
+def test_each_program_shows_what_is_documented_and_promtool_finds_nothing_wrong(three):
+    for name, (_, port) in three.items():
+        status, headers, text = get(port, "/metrics", TEXT)
+        assert status == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        shown, rows = families_of(text), documented(name)
+        assert shown.items() <= rows.items(), name
+        assert rows.keys() - shown.keys() <= CONDITIONAL, name
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, check=False,
+                                 capture_output=True)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, ""), name
+        status, headers, text = get(port, "/metrics")
+        assert status == 200 and headers["Content-Type"] == OPENMETRICS
+        sitewatch.parse_metrics(text)
+        assert get(port, "/healthz")[0] == 200
+        assert get(port, "/readyz")[0] == 200
+
+
+def test_a_prometheus_scrapes_all_three_and_gives_the_series_back(three, tmp_path):
+    prometheus = Prometheus(tmp_path, {name: port for name, (_, port) in three.items()})
+    try:
+        def scraped(wanted):
+            return lambda: all(prometheus.query(expression) for expression in wanted)
+
+        process.wait_for(scraped([f'up{{job="{name}"}} == 1' for name in three]), "three programs to be up")
+        process.wait_for(scraped([
+            'probe_success{site="well",location="local"} == 1', 'probe_success{site="ill"} == 0',
+            'probe_http_status_code{site="ill"} == 503', 'probe_success{site="a \\"b\\" \\\\ é"} == 1',
+            'sitewatch_rows_total{job="consumer"} >= 6', "sitewatch_consumer_lag",
+            'sitewatch_api_requests_total{class="2xx"} >= 1',
+            "rate(sitewatch_checks_total[5s]) > 0",
+            "histogram_quantile(0.99, sum by (le) (rate(sitewatch_schedule_lag_seconds_bucket[5s]))) < 60",
+        ]), "the series to be there")
+        phases = {labels["phase"]: value for labels, value in
+                  prometheus.query('probe_http_duration_seconds{site="well"}')}
+        (_, total), = prometheus.query('probe_duration_seconds{site="well"}')
+        assert set(phases) <= {"resolve", "connect", "tls", "processing", "transfer"}
+        assert {"connect", "processing", "transfer"} <= set(phases)
+        assert 0 < total < 10 and all(0 <= value < 10 for value in phases.values())
+        for scrape in prometheus.api("targets")["activeTargets"]:
+            assert scrape["lastError"] == "", scrape
+    finally:
+        prometheus.close()
+
+
+@pytest.fixture
+def no_kafka():
+    refusing = sites.RefusingPort()
+    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
+    refusing.close()
+
+
+def sites_shown(producer):
+    found = re.findall(r'^probe_success\{site="(\w+)"', producer.get("/metrics")[1], re.M)
+    assert len(found) == len(set(found)), found
+    return set(found)
+
+
+def test_series_of_sites_come_with_a_reload_and_leave_with_it(sited, no_kafka, programs, tmp_path):
+    path = tmp_path / "sites.conf"
+    path.write_text(targets(target("a", sited.url("/ok?a")), target("b", sited.url("/ok?b"))))
+    producer = programs("producer", "--targets-file", path, "--output", "json", "--threads", 2, env=no_kafka)
+    process.wait_for(lambda: sites_shown(producer) == {"a", "b"}, "series of both")
+    path.write_text(targets(target("b", sited.url("/status/500?b")), target("c", sited.url("/ok?c"))))
+    producer.signal(signal.SIGHUP)
+    process.wait_for(lambda: sites_shown(producer) == {"b", "c"}, "series of those that stay")
+    samples = producer.metrics()
+    assert samples['probe_success{site="b",location="local"}'] == 0
+    assert samples['probe_http_status_code{site="b",location="local"}'] == 500
+    producer.terminate()
+
+
+def test_series_of_sites_have_a_limit_and_can_be_switched_off(sited, no_kafka, programs, tmp_path):
+    path = tmp_path / "sites.conf"
+    path.write_text(targets(*(target(f"site{i}", sited.url(f"/ok?limit={i}")) for i in range(5))))
+    some = programs("producer", "--targets-file", path, "--output", "json", "--site-metrics-max", 2, env=no_kafka)
+    none = programs("producer", "--targets-file", path, "--output", "json", "--site-metrics-max", 0, env=no_kafka)
+    process.wait_for(lambda: len(some.events()) >= 10 and len(none.events()) >= 10, "two rounds")
+    assert len(sites_shown(some)) == 2
+    assert some.metrics()["sitewatch_results_not_shown_total"] >= 3
+    assert "probe_" not in none.get("/metrics")[1]
+    assert "sitewatch_results_not_shown" not in none.get("/metrics")[1]
+
+
+def test_a_site_that_could_not_be_judged_has_no_series(sited, no_kafka, programs, tmp_path):
+    path = tmp_path / "sites.conf"
+    path.write_text(targets(target("known", sited.url("/ok?known")), target("lost", "http://nowhere.test/")))
+    producer = programs("producer", "--targets-file", path, "--output", "json", "--dns-servers", "127.0.0.1:1",
+                        env=no_kafka)
+    process.wait_for(lambda: {(e["site"]["name"], e["status"]) for e in producer.events()} ==
+                     {("known", "up"), ("lost", "unknown")}, "a check of both")
+    assert sites_shown(producer) == {"known"}
+    producer.terminate()
