@@ -165,8 +165,8 @@ static const struct family families[] = {
      write_phases},
     {"probe_http_status_code", NULL, "Status code of the last check, 0 without a response",
      write_code},
-    {"probe_ssl_earliest_cert_expiry", NULL,
-     "End of the certificate that the last check saw, in seconds since the epoch", write_expiry},
+    {"probe_ssl_earliest_cert_expiry", NULL, "End of the certificate in seconds since the epoch",
+     write_expiry},
 };
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))

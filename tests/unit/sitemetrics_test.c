@@ -84,8 +84,7 @@ static void every_family_has_its_head_and_the_sites_that_have_it(void **state)
         "probe_http_status_code{site=\"plain\",location=\"home\"} 0",
         "probe_http_status_code{site=\"tls\",location=\"home\"} 200",
         "# TYPE probe_ssl_earliest_cert_expiry gauge",
-        "# HELP probe_ssl_earliest_cert_expiry End of the certificate that the last check saw, in "
-        "seconds since the epoch",
+        "# HELP probe_ssl_earliest_cert_expiry End of the certificate in seconds since the epoch",
         "probe_ssl_earliest_cert_expiry{site=\"tls\",location=\"home\"} 4102444800",
         "# EOF",
     };
