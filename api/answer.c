@@ -14,6 +14,9 @@
 void answer_clear(struct answer *a)
 {
     free(a->body);
+    if (a->stream.close != NULL) {
+        a->stream.close(a->stream.context);
+    }
     for (size_t i = 0; i < a->headers_count; i++) {
         free(a->headers[i].value);
     }
@@ -53,6 +56,12 @@ static void put_problem(struct answer *a, int status, cJSON *json)
         abort(); /* no memory: as mem.h has it */
     }
     answer_body(a, status, ANSWER_PROBLEM, text, strlen(text));
+}
+
+void answer_stream(struct answer *a, const char *type, const struct answer_stream *stream)
+{
+    answer_body(a, MHD_HTTP_OK, type, NULL, 0);
+    a->stream = *stream;
 }
 
 void answer_header(struct answer *a, const char *name, const char *value)

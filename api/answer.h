@@ -10,17 +10,31 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 
 #define ANSWER_HEADERS_MAX 16
 #define ANSWER_JSON "application/json"
 
+/*
+ * A body that goes on, read as the client takes it: by one thread at a time, not always the same.
+ * `read` fills `out` and says how many bytes; 0: none now; -1: the end. After a 0 it is called
+ * again when `wake` was, from any thread, until `close`, which comes once.
+ */
+struct answer_stream {
+    ssize_t (*read)(void *context, char *out, size_t size);
+    void (*listen)(void *context, void (*wake)(void *), void *wake_context);
+    void (*close)(void *context);
+    void *context;
+};
+
 struct answer {
     int status;
     const char *type; /* of the body; kept by pointer; NULL: there is no body */
     char *body;       /* owned */
     size_t len;
+    struct answer_stream stream; /* instead of a body; owned; close is NULL: there is none */
     size_t headers_count;
     struct answer_header {
         const char *name; /* kept by pointer */
@@ -28,7 +42,7 @@ struct answer {
     } headers[ANSWER_HEADERS_MAX];
 };
 
-/* Frees what the answer holds; it is then as new, and may be filled again. */
+/* Frees what the answer holds and closes its stream; it is then as new, and may be filled again. */
 void answer_clear(struct answer *a);
 
 /* A body as it is; takes `body`, which came from malloc. */
@@ -42,6 +56,9 @@ struct answer_text {
 };
 void answer_text_begin(struct answer_text *t);
 void answer_text_end(struct answer_text *t);
+
+/* Takes the stream. */
+void answer_stream(struct answer *a, const char *type, const struct answer_stream *stream);
 
 void answer_header(struct answer *a, const char *name, const char *value);
 void answer_headerf(struct answer *a, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -9,8 +9,11 @@
 #include "common/metrics.h"
 #include "common/seal.h"
 
+struct events;
+
 struct api {
     struct db *db;
+    struct events *events;
     const struct metrics *metrics;
     const char *cors_origin; /* NULL: no other page may ask */
     struct website_rules rules;

@@ -52,9 +52,9 @@ static bool is_alive(PGconn *conn)
            PQtransactionStatus(conn) == PQTRANS_IDLE;
 }
 
-static PGconn *connect_anew(const struct db *db, struct err *err)
+PGconn *db_connect(const char *dsn, struct err *err)
 {
-    PGconn *conn = pg_connect(db->dsn, NULL, err);
+    PGconn *conn = pg_connect(dsn, NULL, err);
 
     if (conn != NULL &&
         pg_run(conn, "SET statement_timeout = '" DB_TIMEOUT_TEXT "'; SET TimeZone = 'UTC'", err) <
@@ -78,7 +78,7 @@ PGconn *db_take(struct db *db, struct err *err)
         return conn;
     }
     PQfinish(conn);
-    conn = connect_anew(db, err);
+    conn = db_connect(db->dsn, err);
     if (conn == NULL) {
         db_give(db, NULL);
     }

@@ -16,6 +16,9 @@ struct db;
 struct db *db_new(const char *dsn, int count);
 void db_free(struct db *db);
 
+/* A connection of one's own, with the same settings, which PQfinish ends; errors as of db_take. */
+PGconn *db_connect(const char *dsn, struct err *err);
+
 /*
  * A connection that answers, outside a transaction; waits while all are taken. NULL when Postgres
  * is not there (ERR_RETRY) or the DSN is wrong (ERR_INVALID). Give it back whatever happened to it.

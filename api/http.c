@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "api/http_stream.h"
 #include "api/limiter.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -126,12 +127,15 @@ static void answer_unless_same(const struct request *r, struct answer *a)
 static enum MHD_Result answer_send(struct MHD_Connection *connection, struct answer *a)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(a->len, a->body, MHD_RESPMEM_MUST_FREE);
+        a->stream.close != NULL
+            ? http_stream_response(connection, &a->stream)
+            : MHD_create_response_from_buffer(a->len, a->body, MHD_RESPMEM_MUST_FREE);
 
     if (response == NULL) {
         return MHD_NO;
     }
     a->body = NULL;
+    a->stream = (struct answer_stream){0};
     if (a->type != NULL) {
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, a->type);
     }
@@ -370,7 +374,8 @@ struct http *http_new(const struct http_settings *settings, struct metrics *metr
         {MHD_OPTION_END, 0, NULL},
     };
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | (s->cert_pem != NULL ? MHD_USE_TLS : 0);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     (s->cert_pem != NULL ? MHD_USE_TLS : 0);
 
     *http = (struct http){.settings = *s, .handle = handle, .context = context};
     make_metrics(http, metrics);

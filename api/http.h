@@ -3,8 +3,9 @@
  * the answer. It knows no route, no site and no database.
  *
  * It serves from a pool of threads; each asks the handler for one request at a time. A slow client
- * takes a connection, never a thread. HEAD is answered as GET, without the body. A body is
- * compressed where the client takes gzip; an ETag is compared with If-None-Match.
+ * takes a connection, never a thread, and neither does one who reads a stream that has nothing for
+ * it. HEAD is answered as GET, without the body. A body is compressed where the client takes gzip;
+ * an ETag is compared with If-None-Match.
  */
 #ifndef API_HTTP_H
 #define API_HTTP_H
@@ -37,7 +38,8 @@ struct http;
 struct http *http_new(const struct http_settings *settings, struct metrics *metrics,
                       http_handle *handle, void *context, struct err *err);
 
-/* Ends the requests that are being answered, closes the others. */
+/* Ends the requests that are being answered, closes the others. Streams have ended: every one has
+ * been woken to read its end, and none begins any more. */
 void http_free(struct http *http);
 
 #endif

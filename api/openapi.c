@@ -245,6 +245,10 @@ static cJSON *parameters_of(const struct route *route)
                       "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255}",
                       "the same request with the same key again makes nothing anew", false);
     }
+    if (strcmp(route->path, "/events") == 0) {
+        add_parameter(parameters, "header", "Last-Event-ID", "{\"type\":\"string\"}",
+                      "go on after the event with this id", false);
+    }
     if (strchr(route->path, '{') != NULL && strcmp(route->method, "GET") != 0) {
         add_parameter(
             parameters, "header", "If-Match",

@@ -17,6 +17,7 @@ struct options {
     char *postgres_dsn;
     int64_t threads;
     int64_t connections, connections_per_address;
+    int64_t event_clients;
     int64_t timeout_seconds;
     int64_t body_kb;
     int64_t rate;

@@ -11,7 +11,8 @@
 #define SHOWN_CHARS_MAX 64
 #define ALLOW_SIZE 64
 #define VARIABLE_SIZE 64
-#define CORS_HEADERS "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key"
+#define CORS_HEADERS \
+    "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID"
 #define CORS_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE"
 #define CORS_EXPOSED "ETag, Link, Location"
 

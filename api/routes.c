@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/assets.h"
+#include "api/events.h"
 #include "api/monitoring.h"
 #include "api/openapi.h"
 #include "api/route.h"
@@ -189,6 +190,15 @@ static const struct route routes[] = {
      monitoring_incidents_query,
      NULL,
      {{200, "IncidentPage"}}},
+    {"GET",
+     "/events",
+     SCOPE_READ,
+     events_get,
+     "readEvents",
+     "Changes of sites and of their state as they happen: server-sent events, without an end",
+     NULL,
+     NULL,
+     {{200, "text/event-stream"}}},
     {"GET",
      "/openapi.json",
      SCOPE_NONE,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/events.h"
 #include "api/http.h"
 #include "api/route.h"
 #include "api/token.h"
@@ -211,6 +212,11 @@ static int start(struct service *s, struct err *err)
     if (rc == 0) {
         rc = check_tokens(tokens, listen_fd, err);
     }
+    if (rc == 0) {
+        s->api.events = events_new(s->options->postgres_dsn, (int)s->options->event_clients,
+                                   s->metrics, err);
+        rc = s->api.events == NULL ? -1 : 0;
+    }
     if (rc != 0) {
         close(listen_fd);
         return rc;
@@ -234,7 +240,9 @@ int run(const struct options *options, struct err *err)
 
     while (rc == 0 && !signal_came(&s, -1)) {
     }
+    events_end(s.api.events);
     http_free(s.http);
+    events_free(s.api.events);
     db_free(s.api.db);
     metrics_free(s.metrics);
     free_settings(&s);

@@ -13,6 +13,7 @@
 #define SECRET_CHARS 43 /* 32 bytes as base64 without padding */
 #define HASH_BYTES crypto_hash_sha256_BYTES
 #define HASH_HEX_SIZE (2 * HASH_BYTES + 1)
+#define VALID "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
 int token_setup(struct err *err)
 {
@@ -139,10 +140,9 @@ int token_revoke(PGconn *conn, int64_t id, struct err *err)
 
 int token_exists(PGconn *conn, bool *exists, struct err *err)
 {
-    PGresult *result = pg_query(conn, "look for tokens",
-                                "SELECT EXISTS (SELECT FROM api_tokens WHERE revoked_at IS NULL"
-                                " AND (expires_at IS NULL OR expires_at > now()))",
-                                NULL, NULL, err);
+    PGresult *result =
+        pg_query(conn, "look for tokens", "SELECT EXISTS (SELECT FROM api_tokens WHERE " VALID ")",
+                 NULL, NULL, err);
 
     if (result == NULL) {
         return -1;
@@ -202,8 +202,7 @@ int token_check(PGconn *conn, struct request *r, struct err *err)
 
     PGresult *result = pg_query(conn, "look up token",
                                 "SELECT encode(hash, 'hex'), scope = 'write' FROM api_tokens"
-                                " WHERE token_id = $1 AND revoked_at IS NULL"
-                                " AND (expires_at IS NULL OR expires_at > now())",
+                                " WHERE token_id = $1 AND " VALID,
                                 &p, NULL, err);
 
     if (result == NULL) {
@@ -213,6 +212,34 @@ int token_check(PGconn *conn, struct request *r, struct err *err)
         sodium_memcmp(hash, PQgetvalue(result, 0, 0), HASH_HEX_SIZE - 1) == 0) {
         r->scope = PQgetvalue(result, 0, 1)[0] == 't' ? SCOPE_WRITE : SCOPE_READ;
         r->token_id = id;
+    }
+    PQclear(result);
+    return 0;
+}
+
+int token_keep_invalid(PGconn *conn, int64_t *ids, size_t *count, struct err *err)
+{
+    struct pg_params p = {0};
+    struct pg_array array;
+
+    pg_array_init(&array, PG_INT8);
+    for (size_t i = 0; i < *count; i++) {
+        pg_array_int8(&array, ids[i]);
+    }
+    pg_add_array(&p, &array);
+
+    PGresult *result = pg_query(conn, "look up tokens",
+                                "SELECT DISTINCT id FROM unnest($1::bigint[]) id WHERE NOT EXISTS"
+                                " (SELECT FROM api_tokens WHERE token_id = id AND " VALID ")",
+                                &p, NULL, err);
+
+    pg_array_free(&array);
+    if (result == NULL) {
+        return -1;
+    }
+    *count = (size_t)PQntuples(result);
+    for (size_t i = 0; i < *count; i++) {
+        ids[i] = pg_int(result, (int)i, 0);
     }
     PQclear(result);
     return 0;

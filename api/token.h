@@ -42,6 +42,9 @@ int token_exists(PGconn *conn, bool *exists, struct err *err) MUST_CHECK;
  */
 int token_check(PGconn *conn, struct request *r, struct err *err) MUST_CHECK;
 
+/* Of ids[0..*count) those that are no token, or no longer a valid one, stay. */
+int token_keep_invalid(PGconn *conn, int64_t *ids, size_t *count, struct err *err) MUST_CHECK;
+
 /* "read" or "write". */
 const char *scope_name(enum scope scope);
 

@@ -39,6 +39,9 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
     s->incidents_deleted =
         metrics_counter(m, "sitewatch_incidents_deleted",
                         "Rows of incidents deleted by their age or number.", NULL);
+    s->changes_deleted =
+        metrics_counter(m, "sitewatch_site_changes_deleted",
+                        "Rows of site_changes deleted by their age or number.", NULL);
     store_rollups_metrics(s, m);
     for (size_t i = 0; i < COMMIT_OUTCOMES; i++) {
         char labels[32];

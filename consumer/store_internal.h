@@ -80,6 +80,7 @@ struct store {
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
     struct metric *partitions_dropped, *letters_deleted, *incidents_deleted, *rollups_deleted;
+    struct metric *changes_deleted;
     struct metric *rollups_put[2], *rollups_backlog[2], *rollups_marks; /* [0]: hours, [1]: days */
     struct metric *rollups_seconds;
     int64_t rollups_backlog_ns; /* when to count it again */

@@ -18,6 +18,8 @@
 #define LOCK_ARGUMENTS PG_LOCK_CLASS ", " PG_LOCK_RETENTION
 #define PORTION_ROWS "10000" /* deleted by one statement */
 #define PORTION_ROWS_COUNT 10000
+#define CHANGES_HOURS 1
+#define CHANGES_ROWS 1000000
 #define IDENTIFIER_BYTES_MAX 300 /* schema and table, quoted */
 
 static int run_step(struct store *s, const char *step, const char *sql, struct err *err)
@@ -140,6 +142,17 @@ static const char incidents_by_count_sql[] =
     "   (SELECT incident_id FROM incidents ORDER BY incident_id DESC OFFSET $1 LIMIT 1)"
     "  ORDER BY incident_id LIMIT " PORTION_ROWS ")";
 
+/* Whoever shows changes reads them within seconds. */
+static const char changes_by_age_sql[] =
+    "DELETE FROM site_changes WHERE change_id IN"
+    " (SELECT change_id FROM site_changes ORDER BY change_id LIMIT " PORTION_ROWS ")"
+    " AND made_at < now() - make_interval(hours => $1::integer)";
+static const char changes_by_count_sql[] =
+    "DELETE FROM site_changes WHERE change_id IN"
+    " (SELECT change_id FROM site_changes WHERE change_id <="
+    "   (SELECT change_id FROM site_changes ORDER BY change_id DESC OFFSET $1 LIMIT 1)"
+    "  ORDER BY change_id LIMIT " PORTION_ROWS ")";
+
 #define ROLLUPS_BY_AGE(table)                                                                      \
     "DELETE FROM " table " WHERE ctid = ANY (ARRAY("                                               \
     " SELECT ctid FROM " table " WHERE begins < now() - make_interval(days => $1::integer)"        \
@@ -178,6 +191,8 @@ static int delete_all(struct store *s, bool *more, struct err *err)
         {letters_by_count_sql, limits->dead_letter_rows, s->letters_deleted},
         {incidents_by_age_sql, limits->incident_days, s->incidents_deleted},
         {incidents_by_count_sql, limits->incident_rows, s->incidents_deleted},
+        {changes_by_age_sql, CHANGES_HOURS, s->changes_deleted},
+        {changes_by_count_sql, CHANGES_ROWS, s->changes_deleted},
         {hours_by_age_sql, limits->rollup_days, s->rollups_deleted},
         {days_by_age_sql, limits->rollup_days, s->rollups_deleted},
     };

@@ -304,6 +304,20 @@ static void test_incidents_go_by_age_and_number_once_they_are_over(void **state)
     assert_int_equal(fixture_count(f, "sitewatch_incidents_deleted"), 9 + 6 + 9999);
 }
 
+static void test_changes_of_sites_go_after_an_hour(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_exec(f->conn, "INSERT INTO site_changes (website_id, change, made_at)"
+                          " SELECT i, 'state', now() - interval '61 minutes'"
+                          " FROM generate_series(1, 12000) i");
+    fixture_exec(f->conn, "INSERT INTO site_changes (website_id, change, made_at)"
+                          " VALUES (1, 'added', now() - interval '59 minutes')");
+    assert_int_equal(retain_all(f), 2);
+    fixture_assert(f->conn, "SELECT count(*), min(change) FROM site_changes", "1|added");
+    assert_int_equal(fixture_count(f, "sitewatch_site_changes_deleted"), 12000);
+}
+
 static void test_rollups_go_by_age_in_portions(void **state)
 {
     struct fixture *f = *state;
@@ -346,6 +360,7 @@ int main(void)
         TEST(test_dead_letters_go_by_age_in_portions),
         TEST(test_dead_letters_go_by_number_oldest_first),
         TEST(test_incidents_go_by_age_and_number_once_they_are_over),
+        TEST(test_changes_of_sites_go_after_an_hour),
         TEST(test_rollups_go_by_age_in_portions),
     };
 

@@ -70,3 +70,20 @@ class Api:
         answer = self.ask("POST", "/websites", site)
         assert answer.status == 201, answer.body
         return answer.json()
+
+
+def store_checks(api, website_id, statuses, location="here"):
+    """A check a minute up to now, by its status; the state as the consumer would have it."""
+    api.query("INSERT INTO locations (name) VALUES (%s) ON CONFLICT DO NOTHING RETURNING 1", location)
+    api.query("SELECT checks_make_day(d::date) FROM generate_series(now() - interval '1 day', now(), '1 day') d")
+    api.query(
+        "WITH made AS (INSERT INTO checks (website_id, slot, checked_at, lag_us, response_time_us, location_id,"
+        " attempt, http_status, final, status, observer, error_type, regex_response)"
+        " SELECT %s, date_trunc('minute', now()) - interval '1 minute' * (array_length(s, 1) - i), now(), 5, 1500,"
+        " location_id, 1, 200, true, s[i], 'host', CASE WHEN s[i] = 'down' THEN 'status' END, '[[\"v1\"]]'"
+        " FROM locations, (SELECT %s::text[] AS s) given, generate_series(1, %s) i WHERE name = %s RETURNING *)"
+        " INSERT INTO site_state (website_id, location_id, status, since, last_slot)"
+        " SELECT website_id, location_id, status, slot, slot FROM made ORDER BY slot DESC LIMIT 1"
+        " ON CONFLICT (website_id, location_id) DO UPDATE SET status = excluded.status,"
+        " last_slot = excluded.last_slot RETURNING 1",
+        website_id, statuses, len(statuses), location)
