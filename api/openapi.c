@@ -197,7 +197,8 @@ static cJSON *answers_of(const struct route *route)
         add_problem(answers, 401);
         add_problem(answers, 403);
     }
-    if (has_variable || route->body != NULL || strcmp(route->path, "/monitoring") == 0) {
+    if (has_variable || route->body != NULL || strcmp(route->path, "/monitoring") == 0 ||
+        strncmp(route->path, "/status", 7) == 0) {
         add_problem(answers, 404);
     }
     if (route->body != NULL) {

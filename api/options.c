@@ -99,6 +99,13 @@ static const struct setting settings[] = {
      .offset = FIELD(cors_origin),
      .value_name = "ORIGIN",
      .help = "let pages from there ask, e.g. https://status.example.com, or *; without it: none"},
+    {.name = "api-public-tag",
+     .env = "API_PUBLIC_TAG",
+     .type = SETTING_TEXT,
+     .offset = FIELD(public_tag),
+     .value_name = "TAG",
+     .help = "show name, state and uptime of sites with this tag without a token, at /status and "
+             "/badge/ID.svg; without it: of none"},
     {.name = "api-allow-options",
      .env = "API_ALLOW_OPTIONS",
      .type = SETTING_TEXT,

@@ -23,6 +23,7 @@ struct options {
     int64_t rate;
     char *cert_file, *key_file;
     char *cors_origin;
+    char *public_tag;
     char *allow_options;
     char *sites_secret_key;
     int scope; /* 0: read, 1: write */

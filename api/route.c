@@ -11,7 +11,7 @@
 #define SHOWN_CHARS_MAX 64
 #define ALLOW_SIZE 64
 #define VARIABLE_SIZE 64
-#define CORS_HEADERS \
+#define CORS_HEADERS                                                                               \
     "Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID"
 #define CORS_METHODS "GET, HEAD, POST, PUT, PATCH, DELETE"
 #define CORS_EXPOSED "ETag, Link, Location"
@@ -38,7 +38,19 @@ static bool keep_variable(struct match *match, const char *name, size_t name_len
     return true;
 }
 
-/* Segment by segment; a {variable} takes one that is not empty. */
+/* A segment with a {variable} in front: what is before the rest is its value. */
+static bool variable_matches(const char *pattern, size_t pattern_len, const char *path, size_t len,
+                             struct match *match)
+{
+    size_t name_len = strcspn(pattern + 1, "}");
+    const char *rest = pattern + name_len + 2;
+    size_t rest_len = pattern_len - name_len - 2;
+
+    return len > rest_len && strncmp(path + len - rest_len, rest, rest_len) == 0 &&
+           keep_variable(match, pattern + 1, name_len, path, len - rest_len);
+}
+
+/* Segment by segment; a {variable} takes one that is not empty, or its beginning. */
 static bool path_matches(const char *pattern, const char *path, struct match *match)
 {
     match->count = 0;
@@ -47,7 +59,7 @@ static bool path_matches(const char *pattern, const char *path, struct match *ma
         size_t have = strcspn(++path, "/");
 
         if (pattern[0] == '{') {
-            if (!keep_variable(match, pattern + 1, want - 2, path, have)) {
+            if (!variable_matches(pattern, want, path, have, match)) {
                 return false;
             }
         } else if (want != have || strncmp(pattern, path, want) != 0) {
@@ -160,6 +172,11 @@ static void add_cors(const struct api *api, const struct request *r, struct answ
     }
 }
 
+void route_nothing(struct answer *a)
+{
+    answer_problem(a, 404, "there is nothing at this path; /openapi.json has the list");
+}
+
 void route_answer(void *context, struct request *r, struct answer *a)
 {
     const struct api *api = context;
@@ -170,7 +187,7 @@ void route_answer(void *context, struct request *r, struct answer *a)
     if (is_preflight(api, r)) {
         answer_body(a, 204, NULL, NULL, 0);
     } else if (route == NULL && allow[0] == '\0') {
-        answer_problem(a, 404, "there is nothing at this path; /openapi.json has the list");
+        route_nothing(a);
     } else if (route == NULL) {
         answer_problem(a, 405, "this path takes %s", allow);
         answer_header(a, "Allow", allow);

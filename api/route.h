@@ -36,6 +36,9 @@ struct route {
     } answers[ROUTE_ANSWERS_MAX];
 };
 
+/* The answer where nothing is. */
+void route_nothing(struct answer *a);
+
 /* The i-th route, or NULL past the end. */
 const struct route *route_at(size_t i);
 

@@ -6,6 +6,7 @@
 #include "api/events.h"
 #include "api/monitoring.h"
 #include "api/openapi.h"
+#include "api/public.h"
 #include "api/route.h"
 #include "api/website_edit.h"
 #include "api/websites.h"
@@ -199,6 +200,33 @@ static const struct route routes[] = {
      NULL,
      NULL,
      {{200, "text/event-stream"}}},
+    {"GET",
+     "/badge/{id}.svg",
+     SCOPE_NONE,
+     public_badge,
+     "getBadge",
+     "Name and state of a site as a picture, where api-public-tag shows it",
+     NULL,
+     NULL,
+     {{200, "image/svg+xml"}, {503, NULL}}},
+    {"GET",
+     "/status",
+     SCOPE_NONE,
+     public_status,
+     "getStatus",
+     "The sites that api-public-tag shows, for people",
+     NULL,
+     NULL,
+     {{200, "text/html"}, {503, NULL}}},
+    {"GET",
+     "/status.css",
+     SCOPE_NONE,
+     public_style,
+     "getStatusStyle",
+     "How /status looks",
+     NULL,
+     NULL,
+     {{200, "text/css"}}},
     {"GET",
      "/openapi.json",
      SCOPE_NONE,

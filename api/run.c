@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "api/events.h"
 #include "api/http.h"
+#include "api/public.h"
 #include "api/route.h"
 #include "api/token.h"
 #include "api/website_body.h"
@@ -213,8 +214,8 @@ static int start(struct service *s, struct err *err)
         rc = check_tokens(tokens, listen_fd, err);
     }
     if (rc == 0) {
-        s->api.events = events_new(s->options->postgres_dsn, (int)s->options->event_clients,
-                                   s->metrics, err);
+        s->api.events =
+            events_new(s->options->postgres_dsn, (int)s->options->event_clients, s->metrics, err);
         rc = s->api.events == NULL ? -1 : 0;
     }
     if (rc != 0) {
@@ -230,6 +231,7 @@ int run(const struct options *options, struct err *err)
     struct service s = {.options = options, .metrics = metrics_new(), .signal_fd = -1};
 
     s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads),
+                         .public_page = public_new(options->public_tag),
                          .metrics = s.metrics,
                          .cors_origin = options->cors_origin,
                          .rules = {.allowed_options = options->allow_options}};
@@ -243,6 +245,7 @@ int run(const struct options *options, struct err *err)
     events_end(s.api.events);
     http_free(s.http);
     events_free(s.api.events);
+    public_free(s.api.public_page);
     db_free(s.api.db);
     metrics_free(s.metrics);
     free_settings(&s);
