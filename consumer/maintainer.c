@@ -9,10 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "consumer/backoff.h"
 
 #define RETENTION_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
 #define RETENTION_RETRY_NS (INT64_C(60) * NS_PER_SEC)

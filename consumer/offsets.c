@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/broker.h"
 #include "common/mem.h"
 #include "common/pg.h"
-#include "consumer/broker.h"
 
 #define NOT_STORED (-1)
 
@@ -241,7 +241,8 @@ int offsets_reset(const struct offsets_settings *s, FILE *out, struct err *err)
         return err_set(err, ERR_INVALID, "offsets reset needs --topic and --to");
     }
     PGconn *conn = pg_connect(s->dsn, NULL, err);
-    struct broker *b = conn == NULL ? NULL : broker_new(s->kafka, err);
+    struct broker *b =
+        conn == NULL ? NULL : broker_new(s->kafka, "sitewatch-offsets", BROKER_TIMEOUT_MS, err);
 
     if (b != NULL) {
         rc = reset(conn, b, s, &plan, out, err);

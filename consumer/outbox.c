@@ -9,10 +9,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "common/backoff.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
-#include "consumer/backoff.h"
 #include "consumer/sitetopic.h"
 
 #define LOOK_AGAIN_MS 5000 /* whether the lock is free, or a notice was missed */

@@ -11,11 +11,11 @@
 #include <unistd.h>
 
 #include "common/admin.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/kafka_files.h"
 #include "common/log.h"
 #include "common/pg.h"
-#include "consumer/backoff.h"
 #include "consumer/maintainer.h"
 #include "consumer/migrate.h"
 #include "consumer/outbox.h"
@@ -64,8 +64,10 @@ static struct worker_settings worker_settings(const struct options *o)
         .consume =
             {
                 .kafka = &o->kafka,
+                .client_id = "sitewatch-consumer",
                 .group = o->kafka_group,
                 .topics = {o->topic_success, o->topic_failure},
+                .properties = {{"allow.auto.create.topics", "true", false}},
                 .fetch_mb = o->fetch_mb,
             },
         .topic_dead_letter = o->topic_dead_letter,

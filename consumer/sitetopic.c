@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/broker.h"
 #include "common/mem.h"
-#include "consumer/broker.h"
 
+#define CLIENT_ID "sitewatch-outbox"
 #define TIMEOUT_MS 10000
 #define TRANSACTIONAL_ID_PREFIX "sitewatch-outbox-"
 #define TRANSACTIONAL_ID_SIZE (sizeof(TRANSACTIONAL_ID_PREFIX) + KAFKA_TOPIC_BYTES_MAX)
@@ -16,42 +17,11 @@ struct sitetopic {
     rd_kafka_t *producer;
 };
 
-/* A topic that Kafka made by itself would forget sites with time. */
-static int check_topic(const struct kafka_settings *kafka, const char *topic, struct err *err)
-{
-    struct broker *broker = broker_new(kafka, err);
-    bool compacted = false;
-    int32_t partitions = 0;
-
-    if (broker == NULL) {
-        return -1;
-    }
-    int rc = broker_partitions(broker, topic, &partitions, err);
-
-    if (rc == 0 && partitions > 0) {
-        rc = broker_is_compacted(broker, topic, &compacted, err);
-    }
-    broker_free(broker);
-    if (rc < 0) {
-        return -1;
-    }
-    if (partitions == 0) {
-        return err_set(err, ERR_FATAL, "there is no topic %s; " KAFKA_TOPIC_FIX, topic);
-    }
-    if (!compacted) {
-        return err_set(err, ERR_FATAL,
-                       "topic %s is not compacted (cleanup.policy), and would forget sites with "
-                       "time",
-                       topic);
-    }
-    return 0;
-}
-
 static rd_kafka_t *producer_new(const struct kafka_settings *kafka, const char *topic,
                                 struct err *err)
 {
     char id[TRANSACTIONAL_ID_SIZE], reason[256];
-    rd_kafka_conf_t *conf = kafka_conf_new(kafka, "sitewatch-outbox", err);
+    rd_kafka_conf_t *conf = kafka_conf_new(kafka, CLIENT_ID, err);
 
     if (conf == NULL) {
         return NULL;
@@ -89,7 +59,8 @@ static int judge(rd_kafka_error_t *error, const char *topic, const char *step, s
 struct sitetopic *sitetopic_open(const struct kafka_settings *kafka, const char *topic,
                                  struct err *err)
 {
-    if (check_topic(kafka, topic, err) < 0) {
+    /* A topic that Kafka made by itself would forget sites with time. */
+    if (broker_require_compacted(kafka, CLIENT_ID, TIMEOUT_MS, topic, err) < 0) {
         return NULL;
     }
     struct sitetopic *t = mem_alloc(1, sizeof(*t));

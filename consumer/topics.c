@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "consumer/broker.h"
+#include "common/broker.h"
 
 #define TOPICS_COUNT 4
 
@@ -95,7 +95,7 @@ int topics_ensure(const struct topics_settings *s, FILE *out, struct err *err)
     if (check_names(wanted, err) < 0) {
         return -1;
     }
-    struct broker *b = broker_new(s->kafka, err);
+    struct broker *b = broker_new(s->kafka, "sitewatch-topics", BROKER_TIMEOUT_MS, err);
 
     if (b == NULL) {
         return -1;

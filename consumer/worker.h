@@ -17,9 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/consume.h"
 #include "common/err.h"
 #include "common/metrics.h"
-#include "consumer/consume.h"
 #include "consumer/store.h"
 
 struct worker;

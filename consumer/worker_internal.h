@@ -3,8 +3,8 @@
 #ifndef CONSUMER_WORKER_INTERNAL_H
 #define CONSUMER_WORKER_INTERNAL_H
 
+#include "common/backoff.h"
 #include "common/log.h"
-#include "consumer/backoff.h"
 #include "consumer/batch.h"
 #include "consumer/deadletter.h"
 #include "consumer/errand.h"

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "consumer/backoff.h"
+#include "common/backoff.h"
 
 static void test_doubles_to_the_ceiling(void **state)
 {

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "consumer/consume.h"
+#include "common/consume.h"
 
 #define WAIT_NS (20 * NS_PER_SEC)
 #define POLL_MS 20
@@ -66,8 +66,11 @@ static struct consume *join(const char *group)
     struct kafka_settings kafka = {
         .bootstrap_servers = (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(broker.cluster),
     };
-    struct consume_settings settings = {
-        .kafka = &kafka, .group = group, .topics = {TOPIC, TOPIC "-other"}, .fetch_mb = 1};
+    struct consume_settings settings = {.kafka = &kafka,
+                                        .client_id = "test",
+                                        .group = group,
+                                        .topics = {TOPIC, TOPIC "-other"},
+                                        .fetch_mb = 1};
     struct err err = {0};
     struct consume *c = consume_new(&settings, &err);
 

@@ -1,4 +1,4 @@
-#include "consumer/backoff.h"
+#include "common/backoff.h"
 
 void backoff_init(struct backoff *b, int64_t first_ms, int64_t max_ms, uint64_t seed)
 {

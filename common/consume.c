@@ -1,4 +1,4 @@
-#include "consumer/consume.h"
+#include "common/consume.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -71,8 +71,8 @@ void consume_give_up(struct consume *c, const rd_kafka_topic_partition_list_t *p
     rd_kafka_topic_partition_list_destroy(among);
 }
 
-/* Accept what the group gives without starting it: the claims in Postgres may take their time,
- * and the group must not wait for them. */
+/* Accept what the group gives without starting it: what the caller does first may take its time,
+ * and the group must not wait for it. */
 static void accept_given(struct consume *c)
 {
     rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
@@ -283,14 +283,22 @@ static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, str
         kafka_conf_default(conf, s->kafka, "fetch.queue.backoff.ms", FETCH_BACKOFF_MS, err) < 0) {
         return -1;
     }
+    for (size_t i = 0; i < CONSUME_PROPERTIES_MAX && s->properties[i].name != NULL; i++) {
+        const struct consume_property *p = &s->properties[i];
+        int rc = p->required ? kafka_conf_require(conf, s->kafka, p->name, p->value, err)
+                             : kafka_conf_default(conf, s->kafka, p->name, p->value, err);
+
+        if (rc < 0) {
+            return -1;
+        }
+    }
     /* New topics and partitions are seen within 10 s. */
     if (kafka_conf_default(conf, s->kafka, "queued.min.messages", "1000000", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "queued.max.messages.kbytes", fetch_kb, err) < 0 ||
         kafka_conf_default(conf, s->kafka, "session.timeout.ms", "10000", err) < 0 ||
         kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) <
             0 ||
-        kafka_conf_default(conf, s->kafka, "fetch.wait.max.ms", "100", err) < 0 ||
-        kafka_conf_default(conf, s->kafka, "allow.auto.create.topics", "true", err) < 0) {
+        kafka_conf_default(conf, s->kafka, "fetch.wait.max.ms", "100", err) < 0) {
         return -1;
     }
     return 0;
@@ -298,9 +306,9 @@ static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, str
 
 static int subscribe(struct consume *c, const struct consume_settings *s, struct err *err)
 {
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(2);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(CONSUME_TOPICS_MAX);
 
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CONSUME_TOPICS_MAX && s->topics[i] != NULL; i++) {
         rd_kafka_topic_partition_list_add(topics, s->topics[i], RD_KAFKA_PARTITION_UA);
     }
     rd_kafka_resp_err_t code = rd_kafka_subscribe(c->consumer, topics);
@@ -314,7 +322,7 @@ static int subscribe(struct consume *c, const struct consume_settings *s, struct
 
 static rd_kafka_conf_t *make_conf(const struct consume_settings *s, struct err *err)
 {
-    rd_kafka_conf_t *conf = kafka_conf_new(s->kafka, "sitewatch-consumer", err);
+    rd_kafka_conf_t *conf = kafka_conf_new(s->kafka, s->client_id, err);
 
     if (conf != NULL && set_conf(conf, s, err) < 0) {
         rd_kafka_conf_destroy(conf);

@@ -1,12 +1,12 @@
 /*
- * broker - what the commands ask of Kafka and have it do: topics and their settings, the ends of
- * a partition, and who holds which partition of a group.
+ * broker - what programs ask of Kafka and have it do: topics and their settings, the ends of a
+ * partition, and who holds which partition of a group.
  *
  * One client, one thread; nothing is kept between calls. Errors: ERR_RETRY when no broker answers
  * in time, ERR_FATAL when it refuses, ERR_INVALID for a property of the client.
  */
-#ifndef CONSUMER_BROKER_H
-#define CONSUMER_BROKER_H
+#ifndef COMMON_BROKER_H
+#define COMMON_BROKER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,9 +15,13 @@
 #include "common/err.h"
 #include "common/kafka.h"
 
+#define BROKER_TIMEOUT_MS 10000 /* what a person waits for */
+
 struct broker;
 
-struct broker *broker_new(const struct kafka_settings *kafka, struct err *err);
+/* client_id is shown in the broker's logs; each answer is waited for so long. */
+struct broker *broker_new(const struct kafka_settings *kafka, const char *client_id, int timeout_ms,
+                          struct err *err);
 void broker_free(struct broker *b);
 
 /* *count of 0: there is no such topic. */
@@ -38,6 +42,11 @@ int broker_make_topic(struct broker *b, const struct broker_topic *topic, bool *
 /* Whether the topic keeps only the latest message of a key. */
 int broker_is_compacted(struct broker *b, const char *topic, bool *compacted,
                         struct err *err) MUST_CHECK;
+
+/* 0 when the topic is there and compacted. Otherwise, or when it cannot be found out, -1: Kafka
+ * would forget sites of another topic with time. For one question: the client is its own. */
+int broker_require_compacted(const struct kafka_settings *kafka, const char *client_id,
+                             int timeout_ms, const char *topic, struct err *err) MUST_CHECK;
 
 /* First offset in the log and one past the last. */
 int broker_watermarks(struct broker *b, const char *topic, int32_t partition, int64_t *low,

@@ -2,8 +2,8 @@
  * backoff - how long to wait before trying again: doubling, with jitter, to a ceiling, so that
  * many clients of one server that was away do not all come back in the same moment.
  */
-#ifndef CONSUMER_BACKOFF_H
-#define CONSUMER_BACKOFF_H
+#ifndef COMMON_BACKOFF_H
+#define COMMON_BACKOFF_H
 
 #include <stdint.h>
 

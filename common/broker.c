@@ -1,22 +1,24 @@
-#include "consumer/broker.h"
+#include "common/broker.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
 
-#define TIMEOUT_MS 10000
+#define MARGIN_MS 5000 /* for an answer beyond the time that the request has */
 #define CLEANUP "cleanup.policy"
 
 struct broker {
     rd_kafka_t *client;
     rd_kafka_queue_t *queue; /* where answers come */
+    int timeout_ms;
 };
 
-struct broker *broker_new(const struct kafka_settings *kafka, struct err *err)
+struct broker *broker_new(const struct kafka_settings *kafka, const char *client_id, int timeout_ms,
+                          struct err *err)
 {
     char reason[256];
-    rd_kafka_conf_t *conf = kafka_conf_new(kafka, "sitewatch-consumer-command", err);
+    rd_kafka_conf_t *conf = kafka_conf_new(kafka, client_id, err);
 
     if (conf == NULL) {
         return NULL;
@@ -33,6 +35,7 @@ struct broker *broker_new(const struct kafka_settings *kafka, struct err *err)
 
     b->client = client;
     b->queue = rd_kafka_queue_new(client);
+    b->timeout_ms = timeout_ms;
     return b;
 }
 
@@ -69,7 +72,7 @@ int broker_partitions(struct broker *b, const char *topic, int32_t *count, struc
         return err_set(err, ERR_INVALID, "topic %s: %s", topic,
                        rd_kafka_err2str(rd_kafka_last_error()));
     }
-    rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, handle, &metadata, TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, handle, &metadata, b->timeout_ms);
 
     rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -89,7 +92,7 @@ int broker_partitions(struct broker *b, const char *topic, int32_t *count, struc
 /* The answer to what was asked; the caller destroys it. NULL and *err when it is a failure. */
 static rd_kafka_event_t *take_answer(struct broker *b, const char *what, struct err *err)
 {
-    rd_kafka_event_t *event = rd_kafka_queue_poll(b->queue, TIMEOUT_MS + 5000);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(b->queue, b->timeout_ms + MARGIN_MS);
 
     if (event == NULL) {
         (void)fail(err, what, RD_KAFKA_RESP_ERR__TIMED_OUT, NULL);
@@ -101,13 +104,13 @@ static rd_kafka_event_t *take_answer(struct broker *b, const char *what, struct 
     return event;
 }
 
-/* What every question carries: no longer than TIMEOUT_MS. */
+/* What every question carries: no longer than timeout_ms. */
 static rd_kafka_AdminOptions_t *options_new(struct broker *b, rd_kafka_admin_op_t op)
 {
     char ignored[64];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(b->client, op);
 
-    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, ignored, sizeof(ignored));
+    rd_kafka_AdminOptions_set_request_timeout(options, b->timeout_ms, ignored, sizeof(ignored));
     return options;
 }
 
@@ -210,11 +213,42 @@ int broker_is_compacted(struct broker *b, const char *topic, bool *compacted, st
     return rc;
 }
 
+int broker_require_compacted(const struct kafka_settings *kafka, const char *client_id,
+                             int timeout_ms, const char *topic, struct err *err)
+{
+    struct broker *broker = broker_new(kafka, client_id, timeout_ms, err);
+    bool compacted = false;
+    int32_t partitions = 0;
+
+    if (broker == NULL) {
+        return -1;
+    }
+    int rc = broker_partitions(broker, topic, &partitions, err);
+
+    if (rc == 0 && partitions > 0) {
+        rc = broker_is_compacted(broker, topic, &compacted, err);
+    }
+    broker_free(broker);
+    if (rc < 0) {
+        return -1;
+    }
+    if (partitions == 0) {
+        return err_set(err, ERR_FATAL, "there is no topic %s; " KAFKA_TOPIC_FIX, topic);
+    }
+    if (!compacted) {
+        return err_set(err, ERR_FATAL,
+                       "topic %s is not compacted (cleanup.policy), and would forget sites with "
+                       "time",
+                       topic);
+    }
+    return 0;
+}
+
 int broker_watermarks(struct broker *b, const char *topic, int32_t partition, int64_t *low,
                       int64_t *high, struct err *err)
 {
     rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(b->client, topic, partition, low, high, TIMEOUT_MS);
+        rd_kafka_query_watermark_offsets(b->client, topic, partition, low, high, b->timeout_ms);
 
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : fail(err, topic, code, NULL);
 }

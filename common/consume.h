@@ -1,15 +1,15 @@
 /*
- * consume - our membership of the consumer group, and the messages of the partitions we started.
+ * consume - our membership of a consumer group, and the messages of the partitions we started.
  *
  * The group gives and takes partitions (cooperative: only those that change hands). That is noted
- * as a change, answered at once so that the group never waits for our database, and handed to the
- * caller, who starts a partition at the offset that Postgres names (never Kafka's own), through
- * the list given to rd_kafka_incremental_assign. Stopped partitions give no more messages.
+ * as a change, answered at once so that the group never waits for what a start takes, and handed to
+ * the caller, who starts a partition at an offset of its own (never Kafka's), through the list
+ * given to rd_kafka_incremental_assign. Stopped partitions give no more messages.
  *
- * It knows Kafka and nothing of Postgres or events. One thread uses it.
+ * It knows Kafka and nothing of what is in the messages. One thread uses it.
  */
-#ifndef CONSUMER_CONSUME_H
-#define CONSUMER_CONSUME_H
+#ifndef COMMON_CONSUME_H
+#define COMMON_CONSUME_H
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -21,10 +21,21 @@
 
 struct consume;
 
+#define CONSUME_TOPICS_MAX 2
+#define CONSUME_PROPERTIES_MAX 8
+
+/* What one program asks of librdkafka beyond what all do. */
+struct consume_property {
+    const char *name, *value; /* NULL: no more */
+    bool required;            /* the operator's properties must not say otherwise */
+};
+
 struct consume_settings {
     const struct kafka_settings *kafka;
+    const char *client_id;
     const char *group;
-    const char *topics[2];
+    const char *topics[CONSUME_TOPICS_MAX]; /* NULL: no more */
+    struct consume_property properties[CONSUME_PROPERTIES_MAX];
     int64_t fetch_mb; /* ceiling of librdkafka's fetch queue */
 };
 
