@@ -38,6 +38,19 @@ static const struct setting settings[] = {
      .offset = FIELD(targets_file),
      .value_name = "FILE",
      .help = "check the sites of this file; SIGHUP reads it again"},
+    {.name = "targets-topic",
+     .env = "TARGETS_TOPIC",
+     .type = SETTING_TEXT,
+     .offset = FIELD(targets_topic),
+     .value_name = "TOPIC",
+     .help = "check the sites of this topic, shared among all producers of the location; also "
+             "beside --targets-file or --url"},
+    {.name = "kafka-topic-sites",
+     .env = "KAFKA_TOPIC_SITES",
+     .type = SETTING_TEXT,
+     .offset = FIELD(topic_sites),
+     .value_name = "TOPIC",
+     .help = "topic of the sites, read when nothing else says what to check"},
     {.name = "once",
      .type = SETTING_BOOL,
      .flags = SETTING_FLAG_ONLY,
@@ -173,7 +186,8 @@ static const struct setting settings[] = {
 
 const struct settings_table producer_options = {
     .program = "producer",
-    .usage = "(--url URL --seconds N [--pattern RE] | --targets-file FILE) [options]",
+    .usage = "[--url URL --seconds N [--pattern RE] | --targets-file FILE] [--targets-topic TOPIC] "
+             "[options]",
     .purpose = "check web sites and emit one event a check to Kafka",
     .settings = settings,
     .count = sizeof(settings) / sizeof(settings[0]),

@@ -22,6 +22,7 @@ struct options {
     int64_t seconds;
     char *pattern;
     char *targets_file;
+    char *targets_topic, *topic_sites; /* producer/source says which of them counts */
     bool once;
     int output; /* enum output */
     char *location;

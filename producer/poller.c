@@ -53,7 +53,7 @@ struct poller {
     struct check *idle;
     struct retries retries;
     int clock_fd; /* readable when realtime was stepped */
-    bool loaded;  /* the first set of sites is there */
+    bool loaded;  /* the first sites are there */
     bool draining;
     struct poller_metrics metrics;
 };
@@ -298,16 +298,16 @@ static void read_files(struct poller *p, const struct site_files *files, size_t 
 
 /* The wall-clock time of a site's first check off the grid, 0 for its next slot on it. Many sites
  * are spread over a millisecond each, so that neither a start nor a reload is a burst. */
-static int64_t first_slot_ms(const struct poller *p, const struct member *member)
+static int64_t first_slot_ms(const struct poller *p, const struct member *member, bool at_once)
 {
     const struct site *site = &member->site;
     int64_t real_ms = clock_real_ns() / NS_PER_MS;
-    int64_t spread_ms = (int64_t)(p->change->added + p->change->changed);
+    int64_t spread_ms = (int64_t)(at_once ? p->change->at_once : p->change->started_with);
 
     if (p->settings.once) {
         return real_ms;
     }
-    if (!p->loaded && !p->settings.check_on_start && site->seconds <= 60) {
+    if (!at_once && !p->settings.check_on_start && site->seconds <= 60) {
         return 0;
     }
     if (spread_ms > site->seconds * MS_PER_SEC) {
@@ -316,12 +316,12 @@ static int64_t first_slot_ms(const struct poller *p, const struct member *member
     return real_ms + member->phase_ms % spread_ms;
 }
 
-static void add_site(struct poller *p, struct member *member)
+static void add_site(struct poller *p, struct member *member, bool at_once)
 {
     int64_t interval_ms = p->settings.once ? ONCE_INTERVAL_MS : member->site.seconds * MS_PER_SEC;
 
     member->entry = schedule_add(p->schedule, member->phase_ms, interval_ms,
-                                 first_slot_ms(p, member), member, clock_mono_ns());
+                                 first_slot_ms(p, member, at_once), member, clock_mono_ns());
 }
 
 static void remove_site(struct poller *p, struct member *member)
@@ -349,7 +349,7 @@ static void change_slice(struct poller *p)
             remove_site(p, step->leaves);
         }
         if (step->enters != NULL) {
-            add_site(p, step->enters);
+            add_site(p, step->enters, step->at_once);
         }
         if (clock_mono_ns() >= until_ns) {
             return;

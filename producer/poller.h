@@ -40,7 +40,7 @@ struct poller_settings {
     const char *observer; /* this host */
     const char *user_agent;
     struct resolver_settings resolver;
-    bool check_on_start;   /* every site at once when first loaded, not at its next slot */
+    bool check_on_start;   /* those too that a start finds, whatever their interval */
     bool once;             /* each site is checked once, now, and then no more */
     bool quiet;            /* another poller of the process says and counts what all of them see */
     struct latest *latest; /* where results are kept for others to read; NULL: nowhere */
@@ -57,8 +57,8 @@ void poller_free(struct poller *p);
 /*
  * Make one part of a change of sites, in slices of a millisecond, one in each poller_run_due, so
  * that no check is late for it. The change stays the caller's, and is there until
- * poller_is_changing says false; there is none in the making. New and changed sites are checked at
- * once, many of them spread over a millisecond each (the first change: at their next slot, see
+ * poller_is_changing says false; there is none in the making. Sites that enter at once are checked
+ * so, many of them spread over a millisecond each, the others at their next slot (see
  * check_on_start); sites that leave end, with what they have in flight.
  */
 void poller_change_sites(struct poller *p, struct site_change *change, size_t part);

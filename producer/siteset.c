@@ -1,63 +1,41 @@
 #include "producer/siteset.h"
 
 #include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/ident.h"
 #include "producer/sitepool.h"
-
-struct siteset {
-    struct member *by_name;
-    size_t part_count;
-    struct sitepool *pool;
-    _Atomic(struct member *) given_back;
-};
+#include "producer/siteset_internal.h"
 
 /* --- Members --- */
 
-static size_t part_of(const struct siteset *s, const struct member *m)
+size_t siteset_part_of(const struct siteset *s, const struct member *m)
 {
     return m->hh.hashv % s->part_count;
 }
 
-/*
- * The name must not be in the set. All that a list of sites holds was allocated in its order. Its
- * names and urls are copied, and freed with the list: so whole pages become free when the rest is
- * shared, and not the holes between the names. That is why share_all comes after the last of them.
- */
-static struct member *member_new(struct siteset *s, struct site *site)
+struct member *siteset_member_new(struct siteset *s, const struct site *site, struct placed *placed)
 {
     struct member *m = mem_alloc(1, sizeof(*m));
 
     m->site = *site;
-    *site = (struct site){.name = m->site.name, .url = m->site.url};
-    m->site.name = mem_copy_string(site->name);
-    m->site.url = mem_copy_string(site->url);
     m->set = s;
+    m->placed = placed;
     m->phase_ms = (uint32_t)ident_phase_ms(m->site.name, m->site.seconds * MS_PER_SEC);
-    HASH_ADD_KEYPTR(hh, s->by_name, m->site.name, strlen(m->site.name), m);
+    HASH_VALUE(m->site.name, strlen(m->site.name), m->hh.hashv);
     return m;
 }
 
-static void share_all(struct siteset *s, const struct site_change *change)
+void siteset_member_share(struct siteset *s, struct member *m)
 {
-    for (size_t part = 0; part < change->part_count; part++) {
-        const struct site_steps *steps = &change->parts[part];
-
-        for (size_t i = 0; i < steps->count; i++) {
-            struct member *m = steps->steps[i].enters;
-
-            sitepool_share(s->pool, part, &m->site, &m->patterns);
-        }
-    }
+    sitepool_share(s->pool, siteset_part_of(s, m), &m->site, &m->patterns);
 }
 
-static void member_free(struct siteset *s, struct member *m)
+void siteset_member_free(struct siteset *s, struct member *m)
 {
-    sitepool_release(s->pool, part_of(s, m), &m->site);
+    sitepool_release(s->pool, siteset_part_of(s, m), &m->site);
     site_free(&m->site);
     free(m);
 }
@@ -78,7 +56,7 @@ void siteset_bury(struct siteset *s)
     while (m != NULL) {
         struct member *next = m->next_given_back;
 
-        member_free(s, m);
+        siteset_member_free(s, m);
         m = next;
     }
 }
@@ -105,6 +83,95 @@ void member_end_check(struct member *member)
     }
 }
 
+/* --- Who has a name --- */
+
+static void add_by_name(struct siteset *s, struct member *m)
+{
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->by_name, m->site.name, strlen(m->site.name), m->hh.hashv, m);
+    m->where = MEMBER_ACTIVE;
+    s->topic_active += m->placed != NULL;
+}
+
+static void remove_by_name(struct siteset *s, struct member *m)
+{
+    HASH_DELETE(hh, s->by_name, m);
+    m->where = MEMBER_LEAVING;
+    s->topic_active -= m->placed != NULL;
+}
+
+static void wait_for_name(struct siteset *s, struct site_change *change, struct member *m)
+{
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->waiting, m->site.name, strlen(m->site.name), m->hh.hashv, m);
+    m->where = MEMBER_WAITING;
+    change->taken = &m->site;
+    change->taken_count++;
+}
+
+static void stop_waiting(struct siteset *s, struct site_change *change, struct member *m)
+{
+    HASH_DELETE(hh, s->waiting, m);
+    m->where = MEMBER_KEPT;
+    change->taken = change->taken == &m->site ? NULL : change->taken;
+}
+
+static void begin_checking(struct siteset *s, struct site_change *change, struct member *leaves,
+                           struct member *m, bool at_once)
+{
+    add_by_name(s, m);
+    site_change_add(change, siteset_part_of(s, m),
+                    (struct site_step){.leaves = leaves, .enters = m, .at_once = at_once});
+}
+
+void siteset_enter(struct siteset *s, struct site_change *change, struct member *m, bool at_once)
+{
+    struct member *other;
+
+    HASH_FIND_BYHASHVALUE(hh, s->by_name, m->site.name, strlen(m->site.name), m->hh.hashv, other);
+    if (other != NULL) {
+        wait_for_name(s, change, m);
+        return;
+    }
+    begin_checking(s, change, NULL, m, at_once);
+    change->added++;
+}
+
+void siteset_replace(struct siteset *s, struct site_change *change, struct member *old,
+                     struct member *m)
+{
+    remove_by_name(s, old);
+    begin_checking(s, change, old, m, true);
+    change->changed++;
+}
+
+/* Who was first among those that wait is not told apart. */
+static void give_name(struct siteset *s, struct site_change *change, const struct member *from)
+{
+    struct member *next;
+
+    HASH_FIND_BYHASHVALUE(hh, s->waiting, from->site.name, strlen(from->site.name), from->hh.hashv,
+                          next);
+    if (next != NULL) {
+        stop_waiting(s, change, next);
+        begin_checking(s, change, NULL, next, true);
+        change->added++;
+    }
+}
+
+void siteset_put_away(struct siteset *s, struct site_change *change, struct member *m)
+{
+    if (m->where == MEMBER_WAITING) {
+        stop_waiting(s, change, m);
+    }
+    if (m->where != MEMBER_ACTIVE) {
+        siteset_member_free(s, m);
+        return;
+    }
+    remove_by_name(s, m);
+    site_change_add(change, siteset_part_of(s, m), (struct site_step){.leaves = m});
+    change->removed++;
+    give_name(s, change, m);
+}
+
 /* --- The set --- */
 
 struct siteset *siteset_new(size_t parts)
@@ -125,9 +192,10 @@ void siteset_free(struct siteset *s)
         return;
     }
     siteset_bury(s);
+    siteset_topic_free(s);
     HASH_ITER (hh, s->by_name, m, next) {
         HASH_DELETE(hh, s->by_name, m);
-        member_free(s, m);
+        siteset_member_free(s, m);
     }
     sitepool_free(s->pool);
     free(s);
@@ -138,16 +206,57 @@ size_t siteset_count(const struct siteset *s)
     return HASH_COUNT(s->by_name);
 }
 
-static void add_step(struct siteset *s, struct site_change *change, struct member *leaves,
-                     struct member *enters)
+size_t siteset_topic_count(const struct siteset *s)
 {
-    struct site_steps *part = &change->parts[part_of(s, enters == NULL ? leaves : enters)];
+    return s->topic_active;
+}
 
-    if (part->count == part->room) {
-        part->room = part->room == 0 ? 16 : 2 * part->room;
-        part->steps = mem_resize(part->steps, part->room, sizeof(part->steps[0]));
+size_t siteset_waiting_count(const struct siteset *s)
+{
+    return HASH_COUNT(s->waiting);
+}
+
+/* --- A list --- */
+
+/*
+ * All that a list of sites holds was allocated in its order. Its names and urls are copied, and
+ * freed with the list: so whole pages become free when the rest is shared, and not the holes
+ * between the names. That is why share_all comes after the last of them.
+ */
+static struct member *take_out(struct siteset *s, struct site *site)
+{
+    struct site taken = *site;
+
+    *site = (struct site){.name = taken.name, .url = taken.url};
+    taken.name = mem_copy_string(site->name);
+    taken.url = mem_copy_string(site->url);
+    return siteset_member_new(s, &taken, NULL);
+}
+
+static void share_all(struct siteset *s, const struct site_change *change)
+{
+    for (size_t part = 0; part < change->part_count; part++) {
+        const struct site_steps *steps = &change->parts[part];
+
+        for (size_t i = 0; i < steps->count; i++) {
+            siteset_member_share(s, steps->steps[i].enters);
+        }
     }
-    part->steps[part->count++] = (struct site_step){.leaves = leaves, .enters = enters};
+}
+
+/* The topic's site has to leave its name to the list's. The loop lets go of the member, so that
+ * another one waits in its place. */
+static void displace(struct siteset *s, struct site_change *change, struct member *m)
+{
+    struct site copy;
+
+    site_copy(&copy, &m->site);
+
+    struct member *waits = siteset_member_new(s, &copy, m->placed);
+
+    siteset_member_share(s, waits);
+    m->placed->member = waits;
+    wait_for_name(s, change, waits);
 }
 
 static void take_over_one(struct siteset *s, struct site *site, struct site_change *change)
@@ -155,21 +264,23 @@ static void take_over_one(struct siteset *s, struct site *site, struct site_chan
     struct member *known;
 
     HASH_FIND_STR(s->by_name, site->name, known);
-    if (known != NULL && site_equal(&known->site, site)) {
+    if (known != NULL && known->placed == NULL && site_equal(&known->site, site)) {
         known->seen = true;
         change->unchanged++;
         return;
     }
-    if (known != NULL) {
-        HASH_DELETE(hh, s->by_name, known);
-        change->changed++;
-    } else {
-        change->added++;
-    }
-    struct member *m = member_new(s, site);
+    struct member *m = take_out(s, site);
 
     m->seen = true;
-    add_step(s, change, known, m);
+    if (known == NULL) {
+        begin_checking(s, change, NULL, m, s->has_list);
+        change->added++;
+        return;
+    }
+    if (known->placed != NULL) {
+        displace(s, change, known);
+    }
+    siteset_replace(s, change, known, m);
 }
 
 static void remove_unseen(struct siteset *s, struct site_change *change)
@@ -178,71 +289,17 @@ static void remove_unseen(struct siteset *s, struct site_change *change)
     struct member *next;
 
     HASH_ITER (hh, s->by_name, m, next) {
-        if (m->seen) {
-            m->seen = false;
-        } else {
-            HASH_DELETE(hh, s->by_name, m);
-            change->removed++;
-            add_step(s, change, m, NULL);
+        if (m->placed == NULL && !m->seen) {
+            siteset_put_away(s, change, m);
         }
+        m->seen = false;
     }
-}
-
-/* NULL is before all texts. */
-static int compare_texts(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? (a != NULL) - (b != NULL) : strcmp(a, b);
-}
-
-static int compare_files(const void *a, const void *b)
-{
-    const struct site_files *x = a, *y = b;
-    int order = compare_texts(x->ca_file, y->ca_file);
-
-    order = order != 0 ? order : compare_texts(x->cert_file, y->cert_file);
-    return order != 0 ? order : compare_texts(x->key_file, y->key_file);
-}
-
-static void list_files(const struct siteset *s, struct site_change *change)
-{
-    const struct site_files none = {0};
-    struct site_files last = none; /* most sites have none, or those of the site before */
-    struct site_files *list = NULL;
-    size_t count = 0, room = 0, kept = 0;
-
-    for (const struct member *m = s->by_name; m != NULL; m = m->hh.next) {
-        struct site_files files = {m->site.ca_file, m->site.cert_file, m->site.key_file};
-
-        if (compare_files(&files, &last) == 0 || compare_files(&files, &none) == 0) {
-            continue;
-        }
-        if (count == room) {
-            room = room == 0 ? 16 : 2 * room;
-            list = mem_resize(list, room, sizeof(list[0]));
-        }
-        last = files;
-        list[count++] = files;
-    }
-    if (count > 0) {
-        qsort(list, count, sizeof(list[0]), compare_files);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (kept == 0 || compare_files(&list[i], &list[kept - 1]) != 0) {
-            list[kept++] = (struct site_files){mem_copy_string(list[i].ca_file),
-                                               mem_copy_string(list[i].cert_file),
-                                               mem_copy_string(list[i].key_file)};
-        }
-    }
-    change->files = list;
-    change->file_count = kept;
 }
 
 struct site_change *siteset_take_over(struct siteset *s, struct targets *targets)
 {
-    struct site_change *change = mem_alloc(1, sizeof(*change));
+    struct site_change *change = site_change_new(s->part_count);
 
-    change->part_count = s->part_count;
-    change->parts = mem_alloc(s->part_count, sizeof(change->parts[0]));
     for (size_t i = 0; i < targets->count; i++) {
         if (targets->sites[i].enabled) {
             take_over_one(s, &targets->sites[i], change);
@@ -251,31 +308,11 @@ struct site_change *siteset_take_over(struct siteset *s, struct targets *targets
     share_all(s, change); /* so far all steps are of sites that enter */
     targets_free(targets);
     remove_unseen(s, change);
-    list_files(s, change);
+    change->started_with = change->added;
+    for (const struct member *m = s->by_name; m != NULL; m = m->hh.next) {
+        site_change_add_files(change, &m->site);
+    }
+    site_change_end(change);
+    s->has_list = true;
     return change;
-}
-
-void site_change_free(struct site_change *change)
-{
-    if (change == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < change->file_count; i++) {
-        free(change->files[i].ca_file);
-        free(change->files[i].cert_file);
-        free(change->files[i].key_file);
-    }
-    free(change->files);
-    for (size_t i = 0; i < change->part_count; i++) {
-        struct site_steps *part = &change->parts[i];
-
-        for (; part->made < part->count; part->made++) {
-            if (part->steps[part->made].leaves != NULL) {
-                member_leave(part->steps[part->made].leaves);
-            }
-        }
-        free(part->steps);
-    }
-    free(change->parts);
-    free(change);
 }

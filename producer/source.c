@@ -26,20 +26,42 @@ static int one_site(const struct options *o, struct targets *targets, struct err
     return 0;
 }
 
-int source_load(const struct options *o, struct targets *targets, struct err *err)
+bool source_has_list(const struct options *o)
 {
+    return o->url != NULL || o->targets_file != NULL;
+}
+
+const char *source_topic(const struct options *o)
+{
+    return o->targets_topic != NULL ? o->targets_topic : source_has_list(o) ? NULL : o->topic_sites;
+}
+
+int source_check(const struct options *o, struct err *err)
+{
+    const char *topic = source_topic(o);
+
     if (o->url != NULL && o->targets_file != NULL) {
         return err_set(err, ERR_INVALID, "give --url or a targets file, not both");
     }
-    if (o->url != NULL) {
-        return one_site(o, targets, err);
-    }
-    if (o->pattern != NULL) {
+    if (o->pattern != NULL && o->url == NULL) {
         return err_set(err, ERR_INVALID, "--pattern goes with --url");
     }
-    if (o->targets_file == NULL) {
+    if (topic == NULL && !source_has_list(o)) {
         return err_set(err, ERR_INVALID,
-                       "nothing to check: give --url URL or --targets-file FILE (TARGETS_FILE)");
+                       "nothing to check: give --url URL, --targets-file FILE (TARGETS_FILE) or "
+                       "--targets-topic TOPIC (TARGETS_TOPIC)");
     }
-    return targets_load(o->targets_file, targets, err);
+    if (topic != NULL && o->once) {
+        return err_set(err, ERR_INVALID,
+                       "--once goes with --url or a targets file: a topic has no end");
+    }
+    return topic == NULL
+               ? 0
+               : kafka_topic_check(
+                     topic, o->targets_topic != NULL ? "targets-topic" : "kafka-topic-sites", err);
+}
+
+int source_load(const struct options *o, struct targets *targets, struct err *err)
+{
+    return o->url != NULL ? one_site(o, targets, err) : targets_load(o->targets_file, targets, err);
 }

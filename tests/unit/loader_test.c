@@ -226,6 +226,105 @@ static void test_it_ends_while_a_change_is_not_made(void **state)
     stop(&s);
 }
 
+/* --- News --- */
+
+static void put(struct news_list *list, int64_t id, const char *name, const char *ca_file)
+{
+    struct news *news = news_add(list, NEWS_PUT, 0);
+    struct site_value url = {.type = SITE_VALUE_TEXT, .text = "https://127.0.0.1/"};
+    struct site_value text = {.type = SITE_VALUE_TEXT, .text = name};
+    struct err err;
+
+    news->id = id;
+    news->version = 1;
+    site_init(&news->site);
+    news->site.id = id;
+    assert_int_equal(site_set(&news->site, "url", &url, &err), 0);
+    assert_int_equal(site_set(&news->site, "name", &text, &err), 0);
+    text.text = ca_file == NULL ? "" : ca_file;
+    assert_int_equal(site_set(&news->site, "ca_file", &text, &err), 0);
+    assert_int_equal(site_finish(&news->site, &err), 0);
+}
+
+static void start_without_list(struct stand *s)
+{
+    struct err err;
+
+    *s = (struct stand){.options.location = (char *)"test"};
+    s->metrics = metrics_new();
+    s->loader = loader_new(&s->options, LOOPS, s->metrics, &err);
+    assert_non_null(s->loader);
+}
+
+static void test_news_are_made_like_a_list(void **state)
+{
+    struct stand s;
+    struct news_list list = {0};
+    struct site_change change;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+    take_and_make(&s);
+    put(&list, 1, "b", NULL);
+    put(&list, 2, "c", "/dev/null"); /* no authority in it */
+    news_add(&list, NEWS_READ, 0);
+    loader_tell(s.loader, &list);
+    assert_int_equal(list.count, 0);
+    change = take_and_make(&s);
+    assert_int_equal(change.added, 1);
+    loader_settle(s.loader);
+    assert_int_equal(counted(&s, "\nsitewatch_sites "), 2);
+    assert_int_equal(counted(&s, "\nsitewatch_topic_sites "), 1);
+    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"taken\"} "), 1);
+    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"bad\"} "), 1);
+    loader_request(s.loader); /* the topic's are no part of the list */
+    change = take_and_make(&s);
+    assert_int_equal(change.removed, 0);
+    assert_int_equal(change.unchanged, 1);
+    stop(&s);
+}
+
+static void test_news_that_change_no_check_need_no_loop(void **state)
+{
+    struct stand s;
+    struct news_list list = {0};
+
+    (void)state;
+    start_without_list(&s);
+    put(&list, 1, "a", NULL);
+    loader_tell(s.loader, &list);
+    put(&list, 1, "a", NULL);
+    list.news[0].version = 0;
+    loader_tell(s.loader, &list);
+    loader_settle(s.loader);
+    assert_int_equal(counted(&s, "\nsitewatch_sites "), 0);
+    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"older\"} "), 1);
+    stop(&s);
+}
+
+static void test_who_tells_is_not_held_up_by_loops_that_have_ended(void **state)
+{
+    struct stand s;
+    struct news_list list = {0};
+    struct site_change *change;
+    struct err err;
+
+    (void)state;
+    start_without_list(&s);
+    put(&list, 1, "a", NULL);
+    news_add(&list, NEWS_READ, 0);
+    loader_tell(s.loader, &list);
+    assert_int_equal(take(&s, 0, &change, &err), 0); /* and is never made */
+    put(&list, 2, "b", NULL);
+    loader_tell(s.loader, &list); /* waits its turn */
+    loader_close(s.loader);
+    put(&list, 3, "c", NULL);
+    loader_tell(s.loader, &list); /* goes nowhere */
+    assert_int_equal(list.count, 0);
+    loader_settle(s.loader);
+    stop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +334,9 @@ int main(void)
         cmocka_unit_test(test_the_first_refusal_is_the_callers),
         cmocka_unit_test(test_a_later_refusal_changes_nothing),
         cmocka_unit_test(test_it_ends_while_a_change_is_not_made),
+        cmocka_unit_test(test_news_are_made_like_a_list),
+        cmocka_unit_test(test_news_that_change_no_check_need_no_loop),
+        cmocka_unit_test(test_who_tells_is_not_held_up_by_loops_that_have_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
