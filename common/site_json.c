@@ -1,5 +1,6 @@
 #include "common/site_json.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 
 #include "common/jsontext.h"
 #include "common/mem.h"
+#include "common/site_secrets.h"
 #include "common/utf8.h"
 
 #define LIST_MAX (SITE_HEADERS_MAX + 1) /* no more than any option takes, and one to be told of */
@@ -20,8 +22,9 @@ struct reading {
     struct site site;
     int64_t schema, id, version; /* 0: not seen yet */
     struct jsontext_value names[SITE_JSON_MEMBERS_MAX];
-    size_t count; /* of names */
-    char *room;   /* for the texts of one member, each with its end */
+    size_t count;                 /* of names */
+    char *room;                   /* for the texts of one member, each with its end */
+    struct jsontext_value sealed; /* .first NULL: there is none */
 };
 
 /* --- One value --- */
@@ -168,6 +171,10 @@ static int read_member(struct reading *r, const struct jsontext_value *name,
     if (note_name(r, name, shown, err) < 0) {
         return -1;
     }
+    if (strcmp(shown, SITE_SECRETS_MEMBER) == 0) {
+        r->sealed = *value;
+        return 0; /* they go with the url */
+    }
     int64_t *own = own_member(r, shown);
 
     if (own != NULL) {
@@ -210,7 +217,21 @@ static int read_members(struct reading *r, const char *text, struct err *err)
     return r->text.at == r->text.end ? 0 : not_json(r, text, err);
 }
 
-static int finish(struct reading *r, struct err *err)
+static int open_secrets(struct reading *r, const struct seal *seal, struct err *err)
+{
+    if (r->sealed.first == NULL) {
+        return 0;
+    }
+    cJSON *sealed = cJSON_ParseWithLength(r->sealed.first, r->sealed.len);
+    int rc = !cJSON_IsObject(sealed)
+                 ? err_set(err, ERR_INVALID, SITE_SECRETS_MEMBER ": want an object")
+                 : site_secrets_set(&r->site, sealed, seal, err);
+
+    cJSON_Delete(sealed);
+    return rc;
+}
+
+static int finish(struct reading *r, const struct seal *seal, struct err *err)
 {
     if (r->schema != SITE_JSON_SCHEMA) {
         return err_set(err, ERR_INVALID, "schema: is %" PRId64 ", this reads %d", r->schema,
@@ -220,11 +241,11 @@ static int finish(struct reading *r, struct err *err)
         return err_set(err, ERR_INVALID, "%s: is missing", r->id == 0 ? "id" : "version");
     }
     r->site.id = r->id;
-    return site_finish(&r->site, err);
+    return open_secrets(r, seal, err) < 0 ? -1 : site_finish(&r->site, err);
 }
 
-int site_json_read(const char *text, size_t len, struct site *site, int64_t *version,
-                   struct err *err)
+int site_json_read(const char *text, size_t len, const struct seal *seal, struct site *site,
+                   int64_t *version, struct err *err)
 {
     struct reading r = {.text = jsontext_begin(text, len)};
 
@@ -242,7 +263,7 @@ int site_json_read(const char *text, size_t len, struct site *site, int64_t *ver
     int rc = read_members(&r, text, err);
 
     if (rc == 0) {
-        rc = finish(&r, err);
+        rc = finish(&r, seal, err);
     }
     free(r.room);
     if (rc < 0) {

@@ -51,6 +51,7 @@ static const struct setting settings[] = {
      .offset = FIELD(topic_sites),
      .value_name = "TOPIC",
      .help = "topic of the sites, read when nothing else says what to check"},
+    COMMON_SECRET_KEY_ROW(struct options),
     {.name = "once",
      .type = SETTING_BOOL,
      .flags = SETTING_FLAG_ONLY,

@@ -23,6 +23,7 @@ struct options {
     char *pattern;
     char *targets_file;
     char *targets_topic, *topic_sites; /* producer/source says which of them counts */
+    char *sites_secret_key;            /* NULL: secrets of the topic's sites do not open */
     bool once;
     int output; /* enum output */
     char *location;

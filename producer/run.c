@@ -21,6 +21,7 @@
 #include "producer/loader.h"
 #include "producer/loop.h"
 #include "producer/publish.h"
+#include "producer/shards.h"
 #include "producer/sink.h"
 #include "producer/sitemetrics.h"
 #include "producer/source.h"
@@ -41,12 +42,14 @@ struct service {
     struct loop *loop; /* of signals and of reports from Kafka; no checks */
     size_t loops;      /* of the crew */
     struct loader *loader;
-    bool loaded;
+    bool loaded;           /* the list of sites, where there is one */
     struct latest *latest; /* NULL: nobody reads it */
     struct sitemetrics *sitemetrics;
+    struct shards *shards; /* NULL: no topic of sites */
+    struct seal *seal;     /* of its sites' secrets; NULL: no key is set */
     struct crew *crew;
     struct publish *publish;        /* NULL: the events go to the standard output */
-    struct kafka_files kafka_files; /* that publish was made with */
+    struct kafka_files kafka_files; /* that publish and shards were made with */
     int signal_fd;
     int64_t deadline_ns; /* of draining; TIME_NEVER before */
     bool quit;           /* a second signal: leave at once */
@@ -148,6 +151,10 @@ static void drain(struct service *s)
         return; /* still at the start */
     }
     crew_drain(s->crew);
+    if (s->shards != NULL) {
+        loader_close(s->loader); /* the loops end, and make no more changes */
+        shards_leave(s->shards);
+    }
     atomic_store(&s->health.ready, false);
     log_write(LOG_INFO, "draining", LOG_I("in_flight", crew_in_flight(s->crew)),
               LOG_I("seconds", s->options->drain_seconds));
@@ -285,7 +292,6 @@ static int start_publish(struct service *s, struct err *err)
     if (s->options->once || s->options->output == OUTPUT_JSON) {
         return 0;
     }
-    kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
     s->publish = publish_new(&settings, s->metrics, err);
     if (s->publish == NULL) {
         return -1;
@@ -320,12 +326,70 @@ static int start_admin(struct service *s, struct err *err)
                                                   &s->health, &s->admin, err);
 }
 
+static void on_news(void *context, struct news_list *list)
+{
+    const struct service *s = context;
+
+    loader_tell(s->loader, list);
+}
+
+static void on_settle(void *context)
+{
+    const struct service *s = context;
+
+    loader_settle(s->loader);
+}
+
+static struct shards_settings shards_settings(const struct options *o)
+{
+    return (struct shards_settings){
+        .kafka = &o->kafka,
+        .topic = source_topic(o),
+        .location = o->location,
+        .check_topic = shards_check_topic,
+        .tell = on_news,
+        .settle = on_settle,
+    };
+}
+
+/* NULL without a key. */
+static int make_seal(const struct options *o, struct seal **seal, struct err *err)
+{
+    *seal = o->sites_secret_key == NULL ? NULL : seal_new(o->sites_secret_key, err);
+    return *seal == NULL && o->sites_secret_key != NULL ? err_context(err, "sites-secret-key") : 0;
+}
+
+static int start_shards(struct service *s, struct err *err)
+{
+    struct shards_settings settings = shards_settings(s->options);
+
+    if (settings.topic == NULL) {
+        return 0;
+    }
+    if (make_seal(s->options, &s->seal, err) < 0) {
+        return -1;
+    }
+    settings.seal = s->seal;
+    settings.context = s;
+    s->shards = shards_new(&settings, s->metrics, err);
+    return s->shards == NULL ? -1 : 0;
+}
+
 /* What is not right with the sites is said before anything else is touched. */
 static int wait_for_sites(struct service *s, struct err *err)
 {
+    if (source_check(s->options, err) < 0) {
+        return -1;
+    }
     s->loader = loader_new(s->options, s->loops, s->metrics, err);
-    if (s->loader == NULL ||
-        loop_watch(s->loop, loader_fd(s->loader, 0), LOOP_READ, on_first_sites, s, err) < 0) {
+    if (s->loader == NULL) {
+        return -1;
+    }
+    if (!source_has_list(s->options)) {
+        s->loaded = true;
+        return 0;
+    }
+    if (loop_watch(s->loop, loader_fd(s->loader, 0), LOOP_READ, on_first_sites, s, err) < 0) {
         return -1;
     }
     while (!s->loaded && !s->failed && s->deadline_ns == TIME_NEVER) {
@@ -361,7 +425,12 @@ static int start(struct service *s, const char *version, struct err *err)
         return -1;
     }
     start_latest(s);
-    if (start_publish(s, err) < 0 || start_crew(s, in_flight, version, err) < 0) {
+    if ((!s->options->once && s->options->output == OUTPUT_KAFKA) ||
+        source_topic(s->options) != NULL) {
+        kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
+    }
+    if (start_publish(s, err) < 0 || start_crew(s, in_flight, version, err) < 0 ||
+        start_shards(s, err) < 0) {
         return -1;
     }
     return start_admin(s, err);
@@ -369,16 +438,30 @@ static int start(struct service *s, const char *version, struct err *err)
 
 /* --- Run --- */
 
+/* The files of Kafka's TLS are others. */
+static void renew(struct service *s)
+{
+    if (s->publish != NULL) {
+        publish_renew(s->publish);
+    }
+    if (s->shards != NULL) {
+        shards_renew(s->shards);
+    }
+}
+
 static int turn(struct service *s, struct err *err)
 {
     int64_t now_ns = clock_mono_ns();
     int64_t until_ns = earliest(now_ns + TURN_NS_MAX, s->deadline_ns);
 
     atomic_store(&s->health.beat_ns, earliest(now_ns, crew_beat_ns(s->crew)));
+    atomic_store(&s->health.ready,
+                 s->deadline_ns == TIME_NEVER && (s->shards == NULL || shards_are_read(s->shards)));
+    if ((s->publish != NULL || s->shards != NULL) &&
+        kafka_files_look(&s->kafka_files, now_ns, clock_real_ns())) {
+        renew(s);
+    }
     if (s->publish != NULL) {
-        if (kafka_files_look(&s->kafka_files, now_ns, clock_real_ns())) {
-            publish_renew(s->publish);
-        }
         if (publish_next_due_ns(s->publish) <= now_ns) {
             publish_poll(s->publish);
         }
@@ -399,7 +482,6 @@ static bool output_failed(struct service *s)
 
 static int serve(struct service *s, struct err *err)
 {
-    atomic_store(&s->health.ready, true);
     while (!s->quit && !s->failed && !output_failed(s) && s->crew != NULL &&
            !crew_is_done(s->crew) && clock_mono_ns() < s->deadline_ns) {
         if (turn(s, err) < 0) {
@@ -442,6 +524,10 @@ static void stop(struct service *s)
 {
     admin_free(s->admin); /* first: it reads the metrics */
     end_crew(s);
+    if (s->shards != NULL) {
+        loader_close(s->loader);
+        shards_free(s->shards);
+    }
     loader_free(s->loader);
     sitemetrics_free(s->sitemetrics);
     latest_free(s->latest);
@@ -487,12 +573,26 @@ int run(const struct options *options, const char *version, bool *any_down, stru
 
 int run_check(const struct options *o, struct err *err)
 {
+    const struct shards_settings shards = shards_settings(o);
     struct targets targets = {0};
+    struct seal *seal;
 
-    if (source_load(o, &targets, err) < 0) {
+    if (source_check(o, err) < 0 || (source_has_list(o) && source_load(o, &targets, err) < 0)) {
         return -1;
     }
-    printf("%zu sites are valid\n", targets.count);
+    if (source_has_list(o)) {
+        printf("%zu sites are valid\n", targets.count);
+    }
     targets_free(&targets);
+    if (shards.topic != NULL) {
+        printf("sites of topic %s are read when it runs\n", shards.topic);
+        if (make_seal(o, &seal, err) < 0) {
+            return -1;
+        }
+        seal_free(seal);
+        if (shards_check(&shards, err) < 0) {
+            return -1;
+        }
+    }
     return publish_check(&o->kafka, err);
 }

@@ -1,7 +1,7 @@
 /*
  * run - the producer as a service: where the sites come from, where the events go, signals, the
- * admin endpoint. It joins crew and publish; neither knows of the other. The checks are made in the
- * crew's threads; this one takes delivery reports, so that no check waits for them.
+ * admin endpoint. It joins shards, loader, crew and publish; none knows of the next one. The checks
+ * are made in the crew's threads; this one takes delivery reports, so that no check waits for them.
  *
  * Life: start, run until SIGTERM or SIGINT (or, with --once, until every site was checked), drain
  * to a deadline, flush, stop. SIGHUP reads the targets file again; an invalid one leaves the old

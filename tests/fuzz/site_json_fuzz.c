@@ -22,7 +22,7 @@ static void assert_comes_back(const struct site *site)
     snprintf(text, size, "{\"schema\":1,\"id\":7,\"version\":1%s%s", config[1] == '}' ? "" : ",",
              config + 1);
     /* Without its secrets: it may need one, and only what is said of that is looked at. */
-    if (site_json_read(text, strlen(text), &back, &version, &err) == 0) {
+    if (site_json_read(text, strlen(text), NULL, &back, &version, &err) == 0) {
         assert(strcmp(site->url, back.url) == 0 && strcmp(site->name, back.name) == 0);
         assert(site->seconds == back.seconds && site->timeout_ms == back.timeout_ms);
         site_free(&back);
@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     if (memmem(input, size, "_file", 5) != NULL) {
         return 0; /* those options read files of the machine */
     }
-    if (site_json_read((const char *)input, size, &site, &version, &err) < 0) {
+    if (site_json_read((const char *)input, size, NULL, &site, &version, &err) < 0) {
         assert(err.kind == ERR_INVALID && err.message[0] != '\0');
         return 0;
     }

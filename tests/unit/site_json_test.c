@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "common/site_json.h"
+#include "common/site_secrets.h"
 
 #define OWN "\"schema\":1,\"id\":42,\"version\":3"
 #define URL "\"url\":\"http://a/\""
@@ -54,6 +55,10 @@ static const struct refused_row refused_rows[] = {
     {"an interval with an exponent", "{" OWN "," URL ",\"seconds\":3e1}", "seconds: want"},
     {"null for an option", "{" OWN "," URL ",\"pattern\":null}", "pattern: want"},
     {"an object for an option", "{" OWN "," URL ",\"tags\":{\"a\":1}}", "tags: want"},
+    {"sealed secrets that are no object", "{" OWN "," URL ",\"sealed\":[]}",
+     "sealed: want an object"},
+    {"sealed secrets that are none", "{" OWN "," URL ",\"sealed\":{\"password\":\"x\"}}",
+     "password: is sealed"},
     {"a number in a list", "{" OWN "," URL ",\"tags\":[\"a\",1]}", "tags: want"},
     {"a list in a list", "{" OWN "," URL ",\"tags\":[[\"a\"]]}", "tags: want"},
     {"a pattern that does not compile", "{" OWN "," URL ",\"pattern\":\"(\"}", "pattern: "},
@@ -70,7 +75,8 @@ static void test_refused(void **state)
         int64_t version;
 
         print_message("  %s\n", row->name);
-        assert_int_equal(site_json_read(row->json, strlen(row->json), &site, &version, &err), -1);
+        assert_int_equal(site_json_read(row->json, strlen(row->json), NULL, &site, &version, &err),
+                         -1);
         assert_int_equal(err.kind, ERR_INVALID);
         if (strstr(err.message, row->message) == NULL) {
             fail_msg("said \"%s\"", err.message);
@@ -88,9 +94,10 @@ static void test_too_long_is_refused(void **state)
     (void)state;
     memset(text, ' ', SITE_JSON_BYTES_MAX + 1);
     memcpy(text, "{" OWN "," URL "}", strlen("{" OWN "," URL "}"));
-    assert_int_equal(site_json_read(text, SITE_JSON_BYTES_MAX + 1, &site, &version, &err), -1);
+    assert_int_equal(site_json_read(text, SITE_JSON_BYTES_MAX + 1, NULL, &site, &version, &err),
+                     -1);
     assert_non_null(strstr(err.message, "at most"));
-    assert_int_equal(site_json_read(text, SITE_JSON_BYTES_MAX, &site, &version, &err), 0);
+    assert_int_equal(site_json_read(text, SITE_JSON_BYTES_MAX, NULL, &site, &version, &err), 0);
     site_free(&site);
     free(text);
 }
@@ -116,7 +123,7 @@ static void test_more_members_than_there_are_options_are_refused(void **state)
     }
     used += (size_t)snprintf(text + used, sizeof(text) - used, "}");
     assert_true(used < sizeof(text));
-    assert_int_equal(site_json_read(text, used, &site, &version, &err), -1);
+    assert_int_equal(site_json_read(text, used, NULL, &site, &version, &err), -1);
     assert_non_null(strstr(err.message, "seconds: is one member too many"));
 }
 
@@ -132,7 +139,7 @@ static void test_taken(void **state)
     int64_t version;
 
     (void)state;
-    if (site_json_read(text, strlen(text), &site, &version, &err) < 0) {
+    if (site_json_read(text, strlen(text), NULL, &site, &version, &err) < 0) {
         fail_msg("%s", err.message);
     }
     assert_int_equal(site.id, 42);
@@ -187,13 +194,55 @@ static void test_what_is_stored_is_read_back(void **state)
     char *config = site_config_json(&site);
 
     snprintf(text, sizeof(text), "{" OWN ",%s", config + 1);
-    if (site_json_read(text, strlen(text), &back, &version, &err) < 0) {
+    if (site_json_read(text, strlen(text), NULL, &back, &version, &err) < 0) {
         fail_msg("%s: %s", err.message, text);
     }
     assert_true(site_equal(&site, &back));
     site_free(&site);
     site_free(&back);
     free(config);
+}
+
+static void test_sealed_secrets_open_with_their_key_alone(void **state)
+{
+    static const char *const options[][2] = {
+        {"url", "https://b.example/x"}, {"username", "u"}, {"password", "p\"\xc3\xa9"}};
+    struct err err = {0};
+    struct seal *seal = seal_new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &err);
+    struct seal *other = seal_new("AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", &err);
+    struct site site;
+    struct site back;
+    char text[2048];
+    int64_t version;
+
+    (void)state;
+    assert_non_null(seal);
+    assert_non_null(other);
+    site_init(&site);
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        struct site_value value = {.type = SITE_VALUE_TEXT, .text = options[i][1]};
+
+        assert_int_equal(site_set(&site, options[i][0], &value, &err), 0);
+    }
+    assert_int_equal(site_finish(&site, &err), 0);
+    site.id = 42;
+
+    char *config = site_secrets_config(&site, seal);
+
+    snprintf(text, sizeof(text), "{%.*s," OWN "}", (int)strlen(config) - 2, config + 1);
+    if (site_json_read(text, strlen(text), seal, &back, &version, &err) < 0) {
+        fail_msg("%s: %s", err.message, text);
+    }
+    assert_true(site_equal(&site, &back));
+    site_free(&back);
+    assert_int_equal(site_json_read(text, strlen(text), NULL, &back, &version, &err), -1);
+    assert_non_null(strstr(err.message, "password: is sealed, and there is no key"));
+    assert_int_equal(site_json_read(text, strlen(text), other, &back, &version, &err), -1);
+    assert_non_null(strstr(err.message, "password: is sealed with key"));
+    free(config);
+    site_free(&site);
+    seal_free(seal);
+    seal_free(other);
 }
 
 int main(void)
@@ -204,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_more_members_than_there_are_options_are_refused),
         cmocka_unit_test(test_taken),
         cmocka_unit_test(test_what_is_stored_is_read_back),
+        cmocka_unit_test(test_sealed_secrets_open_with_their_key_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
