@@ -11,7 +11,8 @@ CFLAGS  ?= -O2 -g
 BUILD   ?= build
 FORTIFY ?= -D_FORTIFY_SOURCE=2
 PYTHON  ?= /usr/bin/python3
-PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3 libsodium
+PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3 libsodium \
+            libsystemd
 API_PKGS := zlib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 

@@ -19,6 +19,7 @@
 #include "common/listen.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/notify.h"
 #include "common/pg.h"
 #include "common/textfile.h"
 
@@ -122,6 +123,7 @@ static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
         }
         if (strcmp(said.message, why.message) != 0) {
             log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
+            notify_status("waiting for Postgres");
             said = why;
         }
         if (signal_came(s, RETRY_MS)) {
@@ -194,6 +196,7 @@ static int start_http(struct service *s, int listen_fd, struct err *err)
     }
     log_write(LOG_INFO, "serving", LOG_S("scheme", s->cert_pem == NULL ? "http" : "https"),
               LOG_I("port", port));
+    notify_ready();
     return 0;
 }
 
@@ -242,6 +245,7 @@ int run(const struct options *options, struct err *err)
 
     while (rc == 0 && !signal_came(&s, -1)) {
     }
+    notify_stopping();
     events_end(s.api.events);
     http_free(s.http);
     events_free(s.api.events);

@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -20,12 +23,14 @@
 
 static enum log_level level_least = LOG_INFO;
 static enum log_format format_used = LOG_LOGFMT;
+static bool to_journal;
 
 /* A line being made. Pieces are put whole or not at all; after the first that does not fit, no
  * more are. */
 struct line {
     char text[LOG_LINE_BYTES_MAX];
     size_t used;
+    size_t begin; /* after the priority that is not part of it */
     bool cut;
 };
 
@@ -34,6 +39,14 @@ static const char *const level_names[] = {
     [LOG_INFO] = "info",
     [LOG_WARN] = "warning",
     [LOG_ERROR] = "error",
+};
+
+/* The priority of a line, as systemd's journal takes it off the line's beginning. */
+static const char *const journal_levels[] = {
+    [LOG_DEBUG] = "<7>",
+    [LOG_INFO] = "<6>",
+    [LOG_WARN] = "<4>",
+    [LOG_ERROR] = "<3>",
 };
 
 static const struct {
@@ -45,10 +58,26 @@ static const struct {
     {"error", LOG_ERROR},  {"fatal", LOG_ERROR},  {"critical", LOG_ERROR},
 };
 
+/* systemd names the device and inode of the stream that it gave us for stderr: when that is still
+ * there, the journal reads it. */
+static bool is_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat stat;
+
+    if (stream == NULL || fstat(fd, &stat) < 0) {
+        return false;
+    }
+    snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)stat.st_dev, (uintmax_t)stat.st_ino);
+    return strcmp(stream, own) == 0;
+}
+
 void log_setup(enum log_level level, enum log_format format)
 {
     level_least = level;
     format_used = format;
+    to_journal = is_journal(STDERR_FILENO);
 }
 
 int log_level_parse(const char *text, enum log_level *level, struct err *err)
@@ -178,9 +207,10 @@ static void put_start(struct line *line, const char *key, const char *value)
     char piece[PLAIN_BYTES_MAX + 64];
 
     if (format_used == LOG_JSON) {
-        snprintf(piece, sizeof(piece), "%s\"%s\":%s", line->used == 0 ? "{" : ",", key, value);
+        snprintf(piece, sizeof(piece), "%s\"%s\":%s", line->used == line->begin ? "{" : ",", key,
+                 value);
     } else {
-        snprintf(piece, sizeof(piece), "%s%s=%s", line->used == 0 ? "" : " ", key, value);
+        snprintf(piece, sizeof(piece), "%s%s=%s", line->used == line->begin ? "" : " ", key, value);
     }
     put(line, piece);
 }
@@ -247,7 +277,12 @@ void log_line(enum log_level level, const char *msg, const struct log_field *fie
         return;
     }
     line.used = 0;
+    line.begin = 0;
     line.cut = false;
+    if (to_journal) {
+        put(&line, journal_levels[level]);
+    }
+    line.begin = line.used;
     timestamp_format_ms(clock_real_ns() / NS_PER_MS, now);
     put_text(&line, "time", now);
     put_text(&line, "level", level_names[level]);

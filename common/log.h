@@ -41,6 +41,8 @@ struct log_field {
 #define log_fields(level, msg, ...)                                                                \
     log_line((level), (msg), (const struct log_field[]){__VA_ARGS__})
 
+/* Where stderr is the stream to systemd's journal, each line begins with its priority, "<4>", which
+ * the journal takes off. */
 void log_setup(enum log_level level, enum log_format format);
 
 /* "debug", "info", "warning" or "warn", "error", and Loguru's "trace", "success", "critical" and

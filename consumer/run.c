@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "common/kafka_files.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/pg.h"
 #include "consumer/maintainer.h"
 #include "consumer/migrate.h"
@@ -29,6 +30,7 @@ struct service {
     const struct options *options;
     struct metrics *metrics;
     struct admin_health health;
+    struct notify_watchdog watchdog;
     struct admin *admin;
     struct maintainer *maintainer;
     struct outbox *outbox;
@@ -137,6 +139,7 @@ static int wait_for_database(struct service *s, struct err *err)
         }
         if (strcmp(said.message, why.message) != 0) {
             log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
+            notify_status("waiting for Postgres");
             said = why;
         }
         atomic_store(&s->health.beat_ns, clock_mono_ns());
@@ -153,6 +156,7 @@ static int wait_for_database(struct service *s, struct err *err)
 static void drain(struct service *s, int64_t now_ns)
 {
     s->draining = true;
+    notify_stopping();
     maintainer_stop(s->maintainer);
     outbox_stop(s->outbox);
     pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
@@ -220,6 +224,7 @@ static void look_at_workers(struct service *s, int64_t now_ns)
 
     atomic_store(&s->health.ready, ready);
     atomic_store(&s->health.beat_ns, s->renewing ? now_ns : oldest_turn_ns);
+    notify_watchdog_turn(&s->watchdog, &s->health, now_ns);
 }
 
 static int serve(struct service *s, struct err *err)
@@ -278,12 +283,16 @@ static int start_and_serve(struct service *s, struct err *err)
     log_write(LOG_INFO, "consuming", LOG_S("success", s->options->topic_success),
               LOG_S("failure", s->options->topic_failure), LOG_S("group", s->options->kafka_group),
               LOG_I("workers", s->options->workers));
+    notify_ready();
     return serve(s, err);
 }
 
 int run(const struct options *options, struct err *err)
 {
     struct service s = {.options = options, .signal_fd = -1, .metrics = metrics_new()};
+
+    notify_watchdog_init(&s.watchdog);
+
     int rc = start_and_serve(&s, err);
 
     if (s.quit) {

@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev libpq-dev
     libpcre2-dev libcjson-dev libconfig-dev libmicrohttpd-dev libc-ares-dev libssl-dev uthash-dev
-    libsqlite3-dev libsodium-dev zlib1g-dev)
+    libsqlite3-dev libsodium-dev zlib1g-dev libsystemd-dev)
 demo=(postgresql procps openssl ca-certificates)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/kafka_files.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "producer/crew.h"
 #include "producer/latest.h"
 #include "producer/loader.h"
@@ -38,6 +39,7 @@ struct service {
     char hostname[256], user_agent[64];
     struct metrics *metrics;
     struct admin_health health;
+    struct notify_watchdog watchdog;
     struct admin *admin;
     struct loop *loop; /* of signals and of reports from Kafka; no checks */
     size_t loops;      /* of the crew */
@@ -156,6 +158,7 @@ static void drain(struct service *s)
         shards_leave(s->shards);
     }
     atomic_store(&s->health.ready, false);
+    notify_stopping();
     log_write(LOG_INFO, "draining", LOG_I("in_flight", crew_in_flight(s->crew)),
               LOG_I("seconds", s->options->drain_seconds));
 }
@@ -455,6 +458,7 @@ static int turn(struct service *s, struct err *err)
     int64_t until_ns = earliest(now_ns + TURN_NS_MAX, s->deadline_ns);
 
     atomic_store(&s->health.beat_ns, earliest(now_ns, crew_beat_ns(s->crew)));
+    notify_watchdog_turn(&s->watchdog, &s->health, now_ns);
     atomic_store(&s->health.ready,
                  s->deadline_ns == TIME_NEVER && (s->shards == NULL || shards_are_read(s->shards)));
     if ((s->publish != NULL || s->shards != NULL) &&
@@ -482,6 +486,7 @@ static bool output_failed(struct service *s)
 
 static int serve(struct service *s, struct err *err)
 {
+    notify_ready();
     while (!s->quit && !s->failed && !output_failed(s) && s->crew != NULL &&
            !crew_is_done(s->crew) && clock_mono_ns() < s->deadline_ns) {
         if (turn(s, err) < 0) {
@@ -548,6 +553,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
     struct service s = {.options = options, .signal_fd = -1, .deadline_ns = TIME_NEVER};
 
     pthread_mutex_init(&s.output_mutex, NULL);
+    notify_watchdog_init(&s.watchdog);
     s.metrics = metrics_new();
 
     int rc = start(&s, version, err);

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -240,6 +242,58 @@ static void test_levels_below_are_left_out(void **state)
     assert_true(written_len > 0);
 }
 
+/* JOURNAL_STREAM is set to what names the file that stderr is in `capture`; `elsewhere` says that
+ * stderr has since become another file, as in a child with its output in a pipe. */
+static void capture_journal(enum log_level level, enum log_format format, bool elsewhere)
+{
+    static const struct log_field none = {0};
+    FILE *journal = tmpfile();
+    int saved = dup(STDERR_FILENO);
+    char stream[64];
+    struct stat stat;
+
+    assert_non_null(journal);
+    assert_true(saved >= 0);
+    assert_int_equal(fstat(fileno(journal), &stat), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)stat.st_dev,
+             (uintmax_t)stat.st_ino + elsewhere);
+    setenv("JOURNAL_STREAM", stream, 1);
+    assert_true(dup2(fileno(journal), STDERR_FILENO) >= 0);
+    log_setup(LOG_DEBUG, format);
+    assert_true(dup2(saved, STDERR_FILENO) >= 0);
+    capture(level, "m", &none);
+    close(saved);
+    fclose(journal);
+    unsetenv("JOURNAL_STREAM");
+    log_setup(LOG_DEBUG, LOG_LOGFMT);
+}
+
+static void test_the_journal_is_told_the_priority(void **state)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+        enum log_format format;
+        bool elsewhere;
+        const char *begin;
+    } rows[] = {
+        {"stderr is another file than the journal", LOG_ERROR, LOG_LOGFMT, true, "time="},
+        {"an error", LOG_ERROR, LOG_LOGFMT, false, "<3>time="},
+        {"a warning", LOG_WARN, LOG_LOGFMT, false, "<4>time="},
+        {"a change of state", LOG_INFO, LOG_LOGFMT, false, "<6>time="},
+        {"a detail", LOG_DEBUG, LOG_LOGFMT, false, "<7>time="},
+        {"as JSON", LOG_WARN, LOG_JSON, false, "<4>{\"time\":"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        print_message("  %s\n", rows[i].name);
+        capture_journal(rows[i].level, rows[i].format, rows[i].elsewhere);
+        assert_memory_equal(written, rows[i].begin, strlen(rows[i].begin));
+        assert_ptr_equal(strchr(written, '\n'), written + written_len - 1);
+    }
+}
+
 static void test_errno_and_macros(void **state)
 {
     (void)state;
@@ -315,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_a_long_line_is_cut),
         cmocka_unit_test(test_many_fields_are_cut_between_two),
         cmocka_unit_test(test_levels_below_are_left_out),
+        cmocka_unit_test(test_the_journal_is_told_the_priority),
         cmocka_unit_test(test_errno_and_macros),
         cmocka_unit_test(test_level_names),
         cmocka_unit_test(test_limit),
