@@ -218,7 +218,7 @@ SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] t
 PRODUCT := $(filter common/% producer/% consumer/% api/%,$(SOURCES))
 SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
 LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
-           lint-man
+           lint-man lint-units lint-hardening lint-packages
 BANNED  := sprintf|vsprintf|strcpy|stpcpy|strncpy|strcat|strncat|strtok|atoi|atol|atof|gets|gmtime|localtime
 
 lint: $(LINTS) ## warnings as errors, analyzers, formats, banned functions
@@ -249,7 +249,7 @@ lint-shell:
 	@shellcheck $(SCRIPTS)
 
 lint-bans:
-	@! grep -nE '(^|[^_[:alnum:]])($(BANNED))\(' $(SOURCES)
+	@! grep -HnE '(^|[^_[:alnum:]])($(BANNED))\(' $(SOURCES)
 
 # Each compiles alone. cmocka.h itself wants others before it, so helpers of tests get them given.
 CMOCKA := -include setjmp.h -include stdarg.h -include stddef.h -include stdint.h -include cmocka.h
@@ -260,19 +260,58 @@ lint-headers:
 	        -Wno-unused-function -Wno-unused-variable -fsyntax-only -x c -; done
 
 lint-man:
-	@mandoc -Tlint -W warning $(wildcard man/*.[1-8])
+	@mandoc -Tlint -W warning $(MAN_PAGES)
+
+lint-units: # of systemd: nothing unknown in them, and an exposure under 2.0
+	@tests/lint/units.sh
+
+lint-hardening: all # what compiler and linker were asked for is in the programs
+	@tests/lint/hardening.sh $(PROGRAMS)
+
+lint-packages: all # vulnerabilities of the libraries on this machine; shown, no failure
+	@tests/lint/packages.sh $(PROGRAMS)
 
 # ---- installing, and the short forms for work on one machine ----
 
-bindir := $(DESTDIR)$(PREFIX)/bin
-docdir := $(DESTDIR)$(PREFIX)/share/doc/sitewatch
-install: all ## install under $(DESTDIR)$(PREFIX)
-	install -d $(bindir) $(docdir)/examples
-	install -m 755 $(PROGRAMS) $(bindir)
+# Units name the programs by their path, so they are written for $(PREFIX). Files in /etc that are
+# there are left alone: they are the administrator's.
+SYSCONFDIR ?= /etc
+prefix    := $(DESTDIR)$(PREFIX)
+confdir   := $(DESTDIR)$(SYSCONFDIR)/sitewatch
+docdir    := $(prefix)/share/doc/sitewatch
+MAN_PAGES := $(wildcard man/*.[1-8])
+UNITS_OF_SYSTEMD := $(wildcard deploy/systemd/*.service)
+CONF_FILES := $(wildcard deploy/systemd/*.env) deploy/local/sites.conf
+install: all install-files ## install under $(DESTDIR)$(PREFIX), and settings in $(DESTDIR)/etc/sitewatch
+	install -d $(prefix)/bin
+	install -m 755 $(PROGRAMS) $(prefix)/bin
+
+install-files: # all but the programs
+	install -d $(docdir)/examples $(prefix)/lib/systemd/system $(confdir)/kafka $(confdir)/postgres
 	install -m 644 README.md LICENSE $(docdir)
 	install -m 644 deploy/local/sites.conf .env.example $(docdir)/examples
-	set -e; for page in $(wildcard man/*.[1-8]); do \
-	    install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; done
+	install -D -m 644 deploy/systemd/sitewatch.sysusers $(prefix)/lib/sysusers.d/sitewatch.conf
+	install -D -m 644 deploy/systemd/sitewatch.tmpfiles $(prefix)/lib/tmpfiles.d/sitewatch.conf
+	set -e; for page in $(MAN_PAGES); do \
+	    install -D -m 644 $$page $(prefix)/share/man/man$${page##*.}/$${page##*/}; done
+	set -e; for unit in $(notdir $(UNITS_OF_SYSTEMD)); do \
+	    sed 's|^\(Exec[A-Za-z]*=\)/usr/bin/|\1$(PREFIX)/bin/|' deploy/systemd/$$unit \
+	        >$(prefix)/lib/systemd/system/$$unit; done
+	set -e; for file in $(CONF_FILES); do [ -e $(confdir)/$${file##*/} ] || \
+	    install -m 644 $$file $(confdir); done
+
+uninstall: ## remove what install puts there, but for the settings
+	rm -f $(addprefix $(prefix)/bin/,$(notdir $(PROGRAMS))) \
+	    $(foreach page,$(MAN_PAGES),$(prefix)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	    $(addprefix $(prefix)/lib/systemd/system/,$(notdir $(UNITS_OF_SYSTEMD))) \
+	    $(prefix)/lib/sysusers.d/sitewatch.conf $(prefix)/lib/tmpfiles.d/sitewatch.conf
+	rm -rf $(docdir)
+
+sbom: all ## what the programs are linked with, as CycloneDX: build/sbom.cdx.json
+	$(PYTHON) -B deploy/sbom --version '$(VERSION)' $(PROGRAMS) >$(BUILD)/sbom.cdx.json
+
+hooks: ## have git run .githooks/pre-commit before each commit
+	git config core.hooksPath .githooks
 
 # The environment of .env, where there is one; LOG_LEVEL= on make's command line wins.
 TARGETS ?= deploy/local/sites.conf
@@ -303,6 +342,7 @@ help: ## this list
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale soak lint $(LINTS) install \
+        install-files uninstall sbom hooks \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks clean help FORCE
