@@ -41,7 +41,7 @@ STAND       := $(call programs,tests/stand/*.c deploy/demo/*.c)
 BENCHES     := $(call programs,bench/*.c)
 LINKED_IN   := $(patsubst %.c,$(BUILD)/%.o,$(LINK_IN)) # sources that every program gets
 SQL         := $(sort $(wildcard sql/*.sql))
-ASSETS      := api/schemas.json $(sort $(wildcard api/web/*))
+ASSETS      := api/schemas.json $(sort $(wildcard api/web/*.* api/web/vendor/*.js api/web/vendor/*.css))
 
 all: $(PROGRAMS) ## build the programs
 
@@ -109,7 +109,7 @@ libraries:
 deps: ## install what a build needs (Debian, root or sudo)
 	deploy/deps.sh build
 
-demo: ## show it at work: a broker, a Postgres, sites, both programs (URL=, PATTERN=, SECONDS=)
+demo: ## show it at work: a broker, a Postgres, sites, all programs and the dashboard (URL=, PATTERN=, SECONDS=)
 	deploy/deps.sh demo
 	$(MAKE) all stand
 	BUILD=$(BUILD) URL="$$DEMO_URL" PATTERN="$$DEMO_PATTERN" DEMO_SECONDS="$$DEMO_SECONDS" \
@@ -144,6 +144,12 @@ test-unit: units ## the unit tests
 test-integration: all stand $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
 	SITEWATCH_BIN=$${SITEWATCH_BIN:-$(BUILD)/bin} SITEWATCH_STAND=$(BUILD)/tests/stand \
 	    $(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/integration $(ARGS)
+
+test-web: all ## the dashboard in a browser (ARGS='--test-name-pattern=text')
+	$(PYTHON) -B tests/web/run $(ARGS)
+
+screenshots: all ## the pictures of docs/, by the tests of the dashboard
+	WEB_SCREENSHOTS=$(CURDIR)/docs $(PYTHON) -B tests/web/run --test-name-pattern=picture
 
 test-cov: coverage
 
@@ -340,7 +346,7 @@ help: ## this list
 	    printf '  %-28s %s\n' "$$target" "$$what"; done
 
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
-        test-integration test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
+        test-integration test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale soak lint $(LINTS) install \
         install-files uninstall sbom hooks \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \

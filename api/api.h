@@ -10,12 +10,14 @@
 #include "common/seal.h"
 
 struct events;
+struct overview;
 struct public_page;
 
 struct api {
     struct db *db;
     struct events *events;
     struct public_page *public_page;
+    struct overview *overview;
     const struct metrics *metrics;
     const char *cors_origin; /* NULL: no other page may ask */
     struct website_rules rules;

@@ -30,6 +30,11 @@ const struct route_parameter monitoring_checks_query[] = {
     {0},
 };
 
+const struct route_parameter monitoring_site_checks_query[] = {
+    RANGE_PARAMETERS,
+    {0},
+};
+
 const struct route_parameter monitoring_incidents_query[] = {
     {"website_id", "{\"type\":\"integer\",\"minimum\":1}", "only incidents of this site", false},
     {"open", "{\"type\":\"boolean\"}", "true: only those that are open; false: only the others",
@@ -106,26 +111,27 @@ static PGresult *sites_of_query(PGconn *conn, const struct request *r, struct an
     return sites;
 }
 
+/* Newest first out of the primary key of each site of an array, partition by partition. */
+static const char checks_sql[] =
+    "SELECT jsonb_strip_nulls(jsonb_build_object("
+    " 'website_id', c.website_id, 'slot', c.slot, 'entry_timestamp', c.checked_at,"
+    " 'location', l.name, 'attempt', c.attempt, 'final', c.final, 'status', c.status,"
+    " 'http_status', c.http_status, 'response_time', c.response_time_us / 1000000.0,"
+    " 'dns_us', c.dns_us, 'connect_us', c.connect_us, 'tls_us', c.tls_us,"
+    " 'wait_us', c.wait_us, 'transfer_us', c.transfer_us, 'body_bytes', c.body_bytes,"
+    " 'lag_us', c.lag_us, 'peer', host(c.peer), 'cert_not_after', c.cert_not_after,"
+    " 'error_type', c.error_type, 'error_message', c.error_message,"
+    " 'regex_matched', c.regex_matched, 'regex_response', c.regex_response))::text"
+    " FROM unnest($1::bigint[]) site CROSS JOIN LATERAL ("
+    "   SELECT * FROM checks WHERE website_id = site"
+    "   AND slot >= " TIME_OF("$2") " AND slot < " TIME_OF(
+        "$3") "   ORDER BY slot DESC LIMIT $4::bigint + $5::bigint) c"
+              " JOIN locations l USING (location_id)"
+              " ORDER BY c.slot DESC, c.website_id, l.name, c.attempt DESC LIMIT $4 OFFSET $5";
+
 void monitoring_checks(const struct api *api, PGconn *conn, const struct request *r,
                        struct answer *a)
 {
-    /* Newest first out of the primary key of each site, partition by partition. */
-    static const char sql[] =
-        "SELECT jsonb_strip_nulls(jsonb_build_object("
-        " 'website_id', c.website_id, 'slot', c.slot, 'entry_timestamp', c.checked_at,"
-        " 'location', l.name, 'attempt', c.attempt, 'final', c.final, 'status', c.status,"
-        " 'http_status', c.http_status, 'response_time', c.response_time_us / 1000000.0,"
-        " 'dns_us', c.dns_us, 'connect_us', c.connect_us, 'tls_us', c.tls_us,"
-        " 'wait_us', c.wait_us, 'transfer_us', c.transfer_us, 'body_bytes', c.body_bytes,"
-        " 'lag_us', c.lag_us, 'peer', host(c.peer), 'cert_not_after', c.cert_not_after,"
-        " 'error_type', c.error_type, 'error_message', c.error_message,"
-        " 'regex_matched', c.regex_matched, 'regex_response', c.regex_response))::text"
-        " FROM unnest($1::bigint[]) site CROSS JOIN LATERAL ("
-        "   SELECT * FROM checks WHERE website_id = site"
-        "   AND slot >= " TIME_OF("$2") " AND slot < " TIME_OF(
-            "$3") "   ORDER BY slot DESC LIMIT $4::bigint + $5::bigint) c"
-                  " JOIN locations l USING (location_id)"
-                  " ORDER BY c.slot DESC, c.website_id, l.name, c.attempt DESC LIMIT $4 OFFSET $5";
     struct pg_params p = {0};
     struct range range;
 
@@ -140,8 +146,41 @@ void monitoring_checks(const struct api *api, PGconn *conn, const struct request
     }
     pg_add_text(&p, PQgetvalue(sites, 0, 0));
     add_range(&p, &range);
-    query_page(conn, "read checks", sql, &p, &range, a);
+    query_page(conn, "read checks", checks_sql, &p, &range, a);
     PQclear(sites);
+}
+
+void monitoring_site_checks(const struct api *api, PGconn *conn, const struct request *r,
+                            struct answer *a)
+{
+    struct pg_params p = {0}, site = {0};
+    struct range range;
+    struct err err;
+    int64_t id;
+
+    (void)api;
+    if (!request_id(r, &id, a) || !read_range(r, &range, a)) {
+        return;
+    }
+    pg_add_int(&site, id);
+
+    PGresult *found = pg_query(conn, "find website",
+                               "SELECT array_agg(website_id) FROM websites"
+                               " WHERE website_id = $1 AND deleted_at IS NULL",
+                               &site, NULL, &err);
+
+    if (found == NULL) {
+        db_fail(&err, a);
+        return;
+    }
+    if (PQgetisnull(found, 0, 0)) {
+        answer_problem(a, 404, "there is no such site");
+    } else {
+        pg_add_text(&p, PQgetvalue(found, 0, 0));
+        add_range(&p, &range);
+        query_page(conn, "read checks", checks_sql, &p, &range, a);
+    }
+    PQclear(found);
 }
 
 static bool read_open(const struct request *r, const char **open, struct answer *a)

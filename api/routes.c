@@ -6,6 +6,7 @@
 #include "api/events.h"
 #include "api/monitoring.h"
 #include "api/openapi.h"
+#include "api/overview.h"
 #include "api/public.h"
 #include "api/route.h"
 #include "api/website_edit.h"
@@ -56,6 +57,22 @@ static void metrics(const struct api *api, PGconn *conn, const struct request *r
 /* What of api/web/ is served, as it is: its path, the file, its media type and the parameters of
  * that, and what the description says. One row a file. */
 #define PAGES(X)                                                                                   \
+    X("/", "index.html", "text/html", UTF_8, "getDashboard", "The dashboard")                      \
+    X("/web/app.css", "app.css", "text/css", UTF_8, "getDashboardStyle", "How it looks")           \
+    X("/web/app.js", "app.js", "text/javascript", UTF_8, "getDashboardScript", "What it does")     \
+    X("/web/api.js", "api.js", "text/javascript", UTF_8, "getDashboardApi", "How it asks")         \
+    X("/web/dom.js", "dom.js", "text/javascript", UTF_8, "getDashboardDom", "Its elements")        \
+    X("/web/form.js", "form.js", "text/javascript", UTF_8, "getDashboardForm", "Its forms")        \
+    X("/web/icon.svg", "icon.svg", "image/svg+xml", "", "getDashboardIcon", "Its icon")            \
+    X("/web/list.js", "list.js", "text/javascript", UTF_8, "getDashboardList", "Its list")         \
+    X("/web/live.js", "live.js", "text/javascript", UTF_8, "getDashboardLive", "How it is told")   \
+    X("/web/plot.js", "plot.js", "text/javascript", UTF_8, "getDashboardPlot", "Its plots")        \
+    X("/web/site.js", "site.js", "text/javascript", UTF_8, "getDashboardSite", "A site's page")    \
+    X("/web/sites.js", "sites.js", "text/javascript", UTF_8, "getDashboardSites", "Its sites")     \
+    X("/web/vendor/uPlot.iife.min.js", "vendor/uPlot.iife.min.js", "text/javascript", UTF_8,       \
+      "getUplot", "The library of its plots")                                                      \
+    X("/web/vendor/uPlot.min.css", "vendor/uPlot.min.css", "text/css", UTF_8, "getUplotStyle",     \
+      "How that looks")                                                                            \
     X("/docs", "docs.html", "text/html", UTF_8, "getDocs", "This description for people")          \
     X("/docs.css", "docs.css", "text/css", UTF_8, "getDocsStyle", "How /docs looks")               \
     X("/docs.js", "docs.js", "text/javascript", UTF_8, "getDocsScript", "What /docs does")
@@ -92,6 +109,15 @@ static void page(const struct api *api, PGconn *conn, const struct request *r, s
 }
 
 static const struct route routes[] = {
+    {"GET",
+     "/overview",
+     SCOPE_READ,
+     overview_get,
+     "getOverview",
+     "All sites in short, with what their checks came to in the last 24 hours",
+     NULL,
+     NULL,
+     {{200, "Overview"}}},
     {"GET",
      "/websites",
      SCOPE_READ,
@@ -173,6 +199,24 @@ static const struct route routes[] = {
      monitoring_series_query,
      NULL,
      {{200, "Series"}}},
+    {"GET",
+     "/websites/{id}/phases",
+     SCOPE_READ,
+     monitoring_phases,
+     "getWebsitePhases",
+     "Of what the response times of a site consist over time: means of up to 7 days",
+     monitoring_series_query,
+     NULL,
+     {{200, "PhaseSeries"}}},
+    {"GET",
+     "/websites/{id}/checks",
+     SCOPE_READ,
+     monitoring_site_checks,
+     "listWebsiteChecks",
+     "The checks of a site, newest first",
+     monitoring_site_checks_query,
+     NULL,
+     {{200, "CheckPage"}}},
     {"GET",
      "/monitoring",
      SCOPE_READ,

@@ -11,7 +11,9 @@
 
 #include "api/api.h"
 #include "api/events.h"
+#include "api/figures.h"
 #include "api/http.h"
+#include "api/overview.h"
 #include "api/public.h"
 #include "api/route.h"
 #include "api/token.h"
@@ -32,6 +34,7 @@ struct service {
     struct metrics *metrics;
     char *cert_pem, *key_pem;
     struct seal *seal;
+    struct figures *figures;
     struct api api;
     struct http *http;
     int signal_fd;
@@ -221,11 +224,16 @@ static int start(struct service *s, struct err *err)
             events_new(s->options->postgres_dsn, (int)s->options->event_clients, s->metrics, err);
         rc = s->api.events == NULL ? -1 : 0;
     }
+    if (rc == 0) {
+        s->figures = figures_new(s->api.db, err);
+        rc = s->figures == NULL ? -1 : 0;
+    }
     if (rc != 0) {
         close(listen_fd);
         return rc;
     }
     tell_of_rights(s, listen_fd);
+    s->api.overview = overview_new(s->figures);
     return start_http(s, listen_fd, err);
 }
 
@@ -233,7 +241,8 @@ int run(const struct options *options, struct err *err)
 {
     struct service s = {.options = options, .metrics = metrics_new(), .signal_fd = -1};
 
-    s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads),
+    /* A connection a thread, and one for the figures. */
+    s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads + 1),
                          .public_page = public_new(options->public_tag),
                          .metrics = s.metrics,
                          .cors_origin = options->cors_origin,
@@ -250,6 +259,8 @@ int run(const struct options *options, struct err *err)
     http_free(s.http);
     events_free(s.api.events);
     public_free(s.api.public_page);
+    overview_free(s.api.overview);
+    figures_free(s.figures);
     db_free(s.api.db);
     metrics_free(s.metrics);
     free_settings(&s);

@@ -9,7 +9,7 @@ build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev lib
 demo=(postgresql procps openssl ca-certificates)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
-    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus systemd)
+    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus systemd chromium)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 
@@ -25,6 +25,9 @@ test)
     12) wanted+=(libclang-rt-14-dev) ;;
     *) wanted+=(libclang-rt-dev) ;;
     esac
+    # Any node from 18 on will do, also one that is not Debian's.
+    command -v node >/dev/null || wanted+=(nodejs)
+    command -v npm >/dev/null || wanted+=(npm)
     ;;
 *)
     echo "usage: deploy/deps.sh build|demo|test|bench" >&2

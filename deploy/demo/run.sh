@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
-# The demo: sites, a Kafka broker and a Postgres of its own, a producer and a consumer, all on
-# loopback and in one temporary directory; then a table of the sites, drawn anew each second.
+# The demo: sites, a Kafka broker and a Postgres of its own, a producer, a consumer and the api with
+# its dashboard, all on loopback and in one temporary directory; then a table of the sites, drawn
+# anew each second.
 # Ctrl-C ends it all. See docs/demo.md. `make demo` builds the programs and runs this.
 #
 # Environment:
@@ -24,6 +25,9 @@ plain_every=5        # seconds between two tables where the screen cannot be red
 
 dir=
 broker=
+dsn=
+dashboard=
+token=
 postgres_bin=
 as_postgres=()  # options of setpriv
 names=()        # what was started, in order
@@ -144,7 +148,7 @@ await() {
 
 check_programs() {
     local program
-    for program in "$build"/bin/{producer,consumer} "$build"/deploy/demo/broker \
+    for program in "$build"/bin/{producer,consumer,api} "$build"/deploy/demo/broker \
         "$build"/tests/stand/sited; do
         [[ -x $program ]] || fail "no program $program: run make demo"
     done
@@ -243,7 +247,7 @@ partitions_claimed() {
 }
 
 start_consumer() {
-    local dsn="host=$dir/postgres port=5432 user=postgres dbname=sitewatch"
+    dsn="host=$dir/postgres port=5432 user=postgres dbname=sitewatch"
     start consumer POSTGRES_DSN="$dsn" KAFKA_BOOTSTRAP_SERVERS="$broker" \
         "$build"/bin/consumer --listen 127.0.0.1:0 --drain-seconds 5
     await consumer partitions_claimed
@@ -254,6 +258,15 @@ start_consumer() {
 start_producer() {
     start producer KAFKA_BOOTSTRAP_SERVERS="$broker" "$build"/bin/producer \
         --targets-file "$dir/targets.conf" --listen 127.0.0.1:0 --drain-seconds 5
+}
+
+start_api() {
+    run token "cannot make a token" POSTGRES_DSN="$dsn" "$build"/bin/api token create \
+        --owner demo --scope write
+    token=$(grep -o '^sw_.*' "$dir/log/token")
+    start api POSTGRES_DSN="$dsn" "$build"/bin/api --listen 127.0.0.1:0
+    await api grep -q 'msg=serving' "$dir/log/api"
+    dashboard=http://127.0.0.1:$(sed -n 's/.*msg=serving.* port=\([0-9]*\).*/\1/p' "$dir/log/api")/
 }
 
 screen_take() {
@@ -302,6 +315,7 @@ table() {
         total=$((total + stored))
     done <<<"$rows"
     printf '\n▇ up  ▅ degraded  x down  ? unknown, oldest first    rows stored: %d\n' "$total"
+    printf 'dashboard: %s    token: %s\n' "$dashboard" "$token"
     printf 'look at them: psql -h %s -U postgres sitewatch -c "TABLE monitoring_data"\n' \
         "$dir/postgres"
 }
@@ -372,6 +386,9 @@ main() {
     start_consumer
     say "starting the producer"
     start_producer
+    say "starting the api"
+    start_api
+    say "the dashboard is at $dashboard, and its token is $token"
     show
     judge
 }
