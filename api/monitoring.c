@@ -39,6 +39,8 @@ const struct route_parameter monitoring_incidents_query[] = {
     {"website_id", "{\"type\":\"integer\",\"minimum\":1}", "only incidents of this site", false},
     {"open", "{\"type\":\"boolean\"}", "true: only those that are open; false: only the others",
      false},
+    {"scope", "{\"type\":\"string\",\"enum\":[\"location\",\"site\"],\"default\":\"location\"}",
+     "location: at each location; site: over all locations, by the site's quorum", false},
     RANGE_PARAMETERS,
     {0},
 };
@@ -195,28 +197,54 @@ static bool read_open(const struct request *r, const char **open, struct answer 
     return false;
 }
 
+/* *of_site: incidents of sites over all their locations are wanted. */
+static bool read_scope(const struct request *r, bool *of_site, struct answer *a)
+{
+    const char *text = request_query(r, "scope");
+
+    *of_site = text != NULL && strcmp(text, "site") == 0;
+    if (text == NULL || *of_site || strcmp(text, "location") == 0) {
+        return true;
+    }
+    answer_problem_at(a, 400, "parameter", "scope", "scope: want location or site");
+    return false;
+}
+
+#define INCIDENT(scope, members)                                                                   \
+    "SELECT jsonb_strip_nulls(jsonb_build_object("                                                 \
+    " 'id', i.incident_id, 'scope', '" scope "',"                                                  \
+    " 'website_id', i.website_id, 'name', w.name, 'url', w.website_url,"                           \
+    " 'opened_at', i.opened_slot, 'closed_at', i.closed_slot, 'open', i.closed_slot IS NULL,"      \
+    " 'error_type', i.error_type, 'error_message', i.error_message," members "))::text"
+#define INCIDENTS_CHOSEN                                                                           \
+    " WHERE NOT i.withdrawn"                                                                       \
+    " AND ($1::bigint IS NULL OR i.website_id = $1)"                                               \
+    " AND ($2::boolean IS NULL OR (i.closed_slot IS NULL) = $2)"                                   \
+    " AND i.opened_slot >= " TIME_OF("$3") " AND i.opened_slot < " TIME_OF(                        \
+        "$4") " ORDER BY i.opened_slot DESC, i.incident_id DESC LIMIT $5 OFFSET $6"
+
 void monitoring_incidents(const struct api *api, PGconn *conn, const struct request *r,
                           struct answer *a)
 {
-    static const char sql[] =
-        "SELECT jsonb_strip_nulls(jsonb_build_object("
-        " 'id', i.incident_id, 'website_id', i.website_id, 'name', w.name, 'url', w.website_url,"
-        " 'location', l.name, 'opened_at', i.opened_slot, 'closed_at', i.closed_slot,"
-        " 'open', i.closed_slot IS NULL, 'checks', i.checks,"
-        " 'error_type', i.error_type, 'error_message', i.error_message))::text"
-        " FROM incidents i JOIN websites w USING (website_id) JOIN locations l USING (location_id)"
-        " WHERE NOT i.withdrawn"
-        " AND ($1::bigint IS NULL OR i.website_id = $1)"
-        " AND ($2::boolean IS NULL OR (i.closed_slot IS NULL) = $2)"
-        " AND i.opened_slot >= " TIME_OF("$3") " AND i.opened_slot < " TIME_OF(
-            "$4") " ORDER BY i.opened_slot DESC, i.incident_id DESC LIMIT $5 OFFSET $6";
+    static const char of_location_sql[] =
+        INCIDENT("location",
+                 " 'location', l.name, 'checks', i.checks") " FROM incidents i JOIN websites w "
+                                                            "USING (website_id) JOIN locations l "
+                                                            "USING (location_id)" INCIDENTS_CHOSEN;
+    static const char of_site_sql[] = INCIDENT(
+        "site",
+        " 'quorum', i.quorum, 'closed_by', i.closed_by, 'locations', (SELECT"
+        "   jsonb_agg(l.name ORDER BY l.name) FROM locations l"
+        "   WHERE l.location_id = ANY (i.location_ids))") " FROM site_incidents i JOIN websites w "
+                                                          "USING (website_id)" INCIDENTS_CHOSEN;
     struct pg_params p = {0};
     struct range range;
     const char *open;
+    bool of_site;
     int64_t id;
 
     (void)api;
-    if (!read_range(r, &range, a) || !read_open(r, &open, a) ||
+    if (!read_range(r, &range, a) || !read_open(r, &open, a) || !read_scope(r, &of_site, a) ||
         !request_int(r, "website_id", 1, INT64_MAX, 0, &id, a)) {
         return;
     }
@@ -227,5 +255,5 @@ void monitoring_incidents(const struct api *api, PGconn *conn, const struct requ
     }
     pg_add_text(&p, open);
     add_range(&p, &range);
-    query_page(conn, "read incidents", sql, &p, &range, a);
+    query_page(conn, "read incidents", of_site ? of_site_sql : of_location_sql, &p, &range, a);
 }

@@ -23,6 +23,7 @@
 #define PG_LOCK_RETENTION "4" /* of a session */
 #define PG_LOCK_ROLLUPS "5"   /* of a transaction; taken in sql/0003_rollups.sql */
 #define PG_LOCK_OUTBOX "6"    /* of a session */
+#define PG_LOCK_OVERALL "7"   /* of a transaction; taken in sql/0009_overall.sql */
 
 /*
  * Connect; `database` replaces the DSN's unless NULL. A dead server is noticed within a minute by

@@ -17,8 +17,19 @@
 #define RETENTION_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
 #define RETENTION_RETRY_NS (INT64_C(60) * NS_PER_SEC)
 #define ROLLUPS_INTERVAL_NS NS_PER_SEC
-#define ROLLUPS_BACKOFF_FIRST_MS 1000
-#define ROLLUPS_BACKOFF_MAX_MS 60000
+#define STALE_INTERVAL_NS (INT64_C(10) * NS_PER_SEC)
+#define BACKOFF_FIRST_MS 1000
+#define BACKOFF_MAX_MS 60000
+
+/* What is done in portions, every so often. */
+struct task {
+    int (*run)(struct store *s, bool *more, struct err *err);
+    const char *waits, *goes_on; /* log lines, at the beginning and the end of an outage */
+    int64_t interval_ns;
+    int64_t due_ns;
+    struct backoff backoff;
+    bool failed; /* last time */
+};
 
 struct maintainer {
     struct store *store;
@@ -29,9 +40,8 @@ struct maintainer {
     bool stop;
     atomic_bool done;
 
-    int64_t retention_ns, rollups_ns; /* when each is due */
-    struct backoff backoff;
-    bool rollups_wait; /* they failed last time */
+    int64_t retention_ns; /* when it is due */
+    struct task rollups, stale;
 };
 
 /* --- Days and retention --- */
@@ -58,28 +68,45 @@ static int64_t keep_days(struct maintainer *m)
     return more ? 0 : RETENTION_INTERVAL_NS;
 }
 
-/* --- Rollups --- */
+/* --- Tasks --- */
 
-/* While there is more, half of the time is left to others. */
-static int64_t keep_rollups(struct maintainer *m)
+static void init_task(struct task *t, int (*run)(struct store *s, bool *more, struct err *err),
+                      int64_t interval_ns, const char *waits, const char *goes_on)
+{
+    *t = (struct task){.run = run, .interval_ns = interval_ns, .waits = waits, .goes_on = goes_on};
+    backoff_init(&t->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, (uint64_t)getpid());
+}
+
+/* How long to wait before the next time. While there is more, half of the time is left to others.
+ */
+static int64_t run_task(struct maintainer *m, struct task *t)
 {
     int64_t begun_ns = clock_mono_ns();
     struct err why;
     bool more = false;
 
-    if (store_connect(m->store, &why) < 0 || store_rollup(m->store, &more, &why) < 0) {
-        if (!m->rollups_wait) {
-            log_write(LOG_WARN, "rollups wait", LOG_S("reason", why.message));
+    if (store_connect(m->store, &why) < 0 || t->run(m->store, &more, &why) < 0) {
+        if (!t->failed) {
+            log_write(LOG_WARN, t->waits, LOG_S("reason", why.message));
         }
-        m->rollups_wait = true;
-        return backoff_next_ms(&m->backoff) * NS_PER_MS;
+        t->failed = true;
+        return backoff_next_ms(&t->backoff) * NS_PER_MS;
     }
-    if (m->rollups_wait) {
-        log_write(LOG_INFO, "rollups go on");
+    if (t->failed) {
+        log_write(LOG_INFO, t->goes_on);
     }
-    m->rollups_wait = false;
-    backoff_reset(&m->backoff);
-    return more ? clock_mono_ns() - begun_ns : ROLLUPS_INTERVAL_NS;
+    t->failed = false;
+    backoff_reset(&t->backoff);
+    return more ? clock_mono_ns() - begun_ns : t->interval_ns;
+}
+
+static void run_when_due(struct maintainer *m, struct task *t)
+{
+    if (clock_mono_ns() >= t->due_ns) {
+        int64_t wait_ns = run_task(m, t);
+
+        t->due_ns = clock_mono_ns() + wait_ns;
+    }
 }
 
 /* --- The thread --- */
@@ -99,22 +126,27 @@ static bool wait_until(struct maintainer *m, int64_t ns)
     return stop;
 }
 
+static int64_t next_due(const struct maintainer *m)
+{
+    int64_t due_ns = m->retention_ns;
+
+    due_ns = m->rollups.due_ns < due_ns ? m->rollups.due_ns : due_ns;
+    return m->stale.due_ns < due_ns ? m->stale.due_ns : due_ns;
+}
+
 static void *run_maintainer(void *arg)
 {
     static const uint64_t one = 1;
     struct maintainer *m = arg;
 
-    while (!wait_until(m, m->retention_ns < m->rollups_ns ? m->retention_ns : m->rollups_ns)) {
+    while (!wait_until(m, next_due(m))) {
         if (clock_mono_ns() >= m->retention_ns) {
             int64_t wait_ns = keep_days(m);
 
             m->retention_ns = clock_mono_ns() + wait_ns;
         }
-        if (clock_mono_ns() >= m->rollups_ns) {
-            int64_t wait_ns = keep_rollups(m);
-
-            m->rollups_ns = clock_mono_ns() + wait_ns;
-        }
+        run_when_due(m, &m->rollups);
+        run_when_due(m, &m->stale);
     }
     atomic_store(&m->done, true);
     if (write(m->fd, &one, sizeof(one)) < 0) {
@@ -142,7 +174,9 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
     int code;
 
     m->store = store_new(settings, metrics);
-    backoff_init(&m->backoff, ROLLUPS_BACKOFF_FIRST_MS, ROLLUPS_BACKOFF_MAX_MS, (uint64_t)getpid());
+    init_task(&m->rollups, store_rollup, ROLLUPS_INTERVAL_NS, "rollups wait", "rollups go on");
+    init_task(&m->stale, store_stale, STALE_INTERVAL_NS, "stale sites are not looked for",
+              "stale sites are looked for again");
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&m->stop_asked, &monotonic);

@@ -43,6 +43,7 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
         metrics_counter(m, "sitewatch_site_changes_deleted",
                         "Rows of site_changes deleted by their age or number.", NULL);
     store_rollups_metrics(s, m);
+    store_overall_metrics(s, m);
     for (size_t i = 0; i < COMMIT_OUTCOMES; i++) {
         char labels[32];
 

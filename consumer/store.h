@@ -22,6 +22,7 @@
 #define STORE_LOCATIONS_MAX 1000 /* rows of locations made from events */
 #define STORE_NAMES_CACHED_MAX 1000000
 #define STORE_ROLLUP_KEYS 500   /* rollups of hours, and of days, put together in a transaction */
+#define STORE_OVERALL_SITES 500 /* counted over all their locations in a transaction of its own */
 #define STORE_LOCK_SECONDS "30" /* waited for a lock; then ERR_RETRY */
 #define STORE_RETENTION_LOCK_MS "2000" /* waited for readers of a day that is to go */
 #define STORE_IDLE_SECONDS                                                                         \
@@ -43,8 +44,8 @@ struct store_settings {
 
 /* Does not connect yet. Registers sitewatch_rows_total, sitewatch_duplicates_total,
  * sitewatch_commit_seconds, sitewatch_batch_rows, sitewatch_partitions_dropped_total,
- * sitewatch_dead_letters_deleted_total, sitewatch_incidents_deleted_total, sitewatch_rollup*
- * (shared by all stores of the process). */
+ * sitewatch_dead_letters_deleted_total, sitewatch_incidents_deleted_total, sitewatch_rollup*,
+ * sitewatch_sites_stale (shared by all stores of the process). */
 struct store *store_new(const struct store_settings *settings, struct metrics *m);
 void store_free(struct store *s);
 
@@ -118,5 +119,12 @@ int store_retain(struct store *s, bool *more, struct err *err) MUST_CHECK;
  * store_retain. To be called every second. Nothing happens while another consumer does it.
  */
 int store_rollup(struct store *s, bool *more, struct err *err) MUST_CHECK;
+
+/*
+ * Count sites over all their locations anew where one of those has become stale, or whose quorum
+ * was changed: STORE_OVERALL_SITES at the most, in one transaction. *more as in store_retain. To be
+ * called every few seconds. Nothing is counted while another consumer does it.
+ */
+int store_stale(struct store *s, bool *more, struct err *err) MUST_CHECK;
 
 #endif

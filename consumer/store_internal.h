@@ -9,7 +9,9 @@
  * store_names.c  ids of sites and locations
  * store_days.c   partitions of checks
  * store_state.c  state and incidents (store_state_lock.c: locks; store_late.c: checks that come
- * late) store_marks.c  hours whose rollups are stale, marked store_rollups.c  rollups put together
+ * late; store_overall.c: sites over all their locations)
+ * store_marks.c  hours whose rollups are stale, marked
+ * store_rollups.c  rollups put together
  * store_retention.c  what is dropped and deleted by age
  */
 #ifndef CONSUMER_STORE_INTERNAL_H
@@ -84,6 +86,8 @@ struct store {
     struct metric *rollups_put[2], *rollups_backlog[2], *rollups_marks; /* [0]: hours, [1]: days */
     struct metric *rollups_seconds;
     int64_t rollups_backlog_ns; /* when to count it again */
+    struct metric *sites_stale;
+    int64_t sites_stale_ns; /* as rollups_backlog_ns */
     struct metric *commits_in_doubt[COMMIT_OUTCOMES];
 
     struct copyrows copy;
@@ -180,8 +184,9 @@ int store_state_write(struct store *s, const struct batch *batch, bool all_late,
                       struct err *err) MUST_CHECK;
 void store_state_forget(struct store *s);
 
-/* store_rollups.c. */
+/* store_rollups.c, store_overall.c. */
 void store_rollups_metrics(struct store *s, struct metrics *m);
+void store_overall_metrics(struct store *s, struct metrics *m);
 
 void store_refuse(struct store_refusals *list, size_t row, const char *reason, const char *detail);
 void store_refusals_free(struct store_refusals *list);

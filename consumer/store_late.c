@@ -166,6 +166,9 @@ static int fold_piece(struct store *s, const struct piece *piece, struct err *er
 
     fold_state_init(&state);
     fold_checks(&state, piece->checks, piece->count, key->failures_max, &key->incidents);
+    if (key->incidents.count > 0) {
+        store_state_change(key, piece->checks[0].slot_us);
+    }
     if (piece->has_after) { /* newer checks stand, and what they made of the state */
         state = key->old;
     }
@@ -181,12 +184,12 @@ static int withdraw(struct store *s, const struct piece *pieces, size_t count, s
 {
     static const char sql[] =
         "UPDATE incidents i SET withdrawn = true"
-        " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])"
-        "   AS k (w, l, first, last)"
+        " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY"
+        "   AS k (w, l, first, last, n)"
         " WHERE i.website_id = k.w AND i.location_id = k.l AND NOT i.withdrawn"
         " AND i.opened_slot >= " STORE_SLOT("k.first") " AND (k.last = " STORE_NEVER
                                                        "   OR i.opened_slot <= " STORE_SLOT(
-                                                           "k.last") ")";
+                                                           "k.last") ") RETURNING k.n";
     struct pg_params p = {0};
     struct pg_array columns[4];
 
@@ -205,12 +208,18 @@ static int withdraw(struct store *s, const struct piece *pieces, size_t count, s
     for (size_t i = 0; i < 4; i++) {
         pg_add_array(&p, &columns[i]);
     }
-    int rc = pg_execute(s->conn, "withdraw incidents", sql, &p, NULL, &s->fault, err);
+    PGresult *result = pg_query(s->conn, "withdraw incidents", sql, &p, &s->fault, err);
 
+    for (int row = 0; result != NULL && row < PQntuples(result); row++) {
+        const struct piece *piece = &pieces[pg_int(result, row, 0) - 1];
+
+        store_state_change(piece->key, piece->checks[0].slot_us);
+    }
     for (size_t i = 0; i < 4; i++) {
         pg_array_free(&columns[i]);
     }
-    return rc;
+    PQclear(result);
+    return result == NULL ? -1 : 0;
 }
 
 /* Cut what was read into the pieces of the keys. */

@@ -131,16 +131,20 @@ static const char letters_by_count_sql[] =
 
 /* Of incidents those that are over. */
 #define OVER "(closed_slot IS NOT NULL OR withdrawn)"
-static const char incidents_by_age_sql[] =
-    "DELETE FROM incidents WHERE incident_id IN"
-    " (SELECT incident_id FROM incidents WHERE " OVER " ORDER BY incident_id LIMIT " PORTION_ROWS
-    ")"
-    " AND coalesce(closed_slot, opened_slot) < now() - make_interval(days => $1::integer)";
-static const char incidents_by_count_sql[] =
-    "DELETE FROM incidents WHERE incident_id IN"
-    " (SELECT incident_id FROM incidents WHERE " OVER " AND incident_id <="
-    "   (SELECT incident_id FROM incidents ORDER BY incident_id DESC OFFSET $1 LIMIT 1)"
-    "  ORDER BY incident_id LIMIT " PORTION_ROWS ")";
+#define INCIDENTS_BY_AGE(table)                                                                    \
+    "DELETE FROM " table " WHERE incident_id IN"                                                   \
+    " (SELECT incident_id FROM " table " WHERE " OVER "  ORDER BY incident_id LIMIT " PORTION_ROWS \
+    ")"                                                                                            \
+    " AND coalesce(closed_slot, opened_slot) < now() - make_interval(days => $1::integer)"
+#define INCIDENTS_BY_COUNT(table)                                                                  \
+    "DELETE FROM " table " WHERE incident_id IN"                                                   \
+    " (SELECT incident_id FROM " table " WHERE " OVER " AND incident_id <="                        \
+    "   (SELECT incident_id FROM " table " ORDER BY incident_id DESC OFFSET $1 LIMIT 1)"           \
+    "  ORDER BY incident_id LIMIT " PORTION_ROWS ")"
+static const char incidents_by_age_sql[] = INCIDENTS_BY_AGE("incidents");
+static const char incidents_by_count_sql[] = INCIDENTS_BY_COUNT("incidents");
+static const char site_incidents_by_age_sql[] = INCIDENTS_BY_AGE("site_incidents");
+static const char site_incidents_by_count_sql[] = INCIDENTS_BY_COUNT("site_incidents");
 
 /* Whoever shows changes reads them within seconds. */
 static const char changes_by_age_sql[] =
@@ -191,6 +195,8 @@ static int delete_all(struct store *s, bool *more, struct err *err)
         {letters_by_count_sql, limits->dead_letter_rows, s->letters_deleted},
         {incidents_by_age_sql, limits->incident_days, s->incidents_deleted},
         {incidents_by_count_sql, limits->incident_rows, s->incidents_deleted},
+        {site_incidents_by_age_sql, limits->incident_days, s->incidents_deleted},
+        {site_incidents_by_count_sql, limits->incident_rows, s->incidents_deleted},
         {changes_by_age_sql, CHANGES_HOURS, s->changes_deleted},
         {changes_by_count_sql, CHANGES_ROWS, s->changes_deleted},
         {hours_by_age_sql, limits->rollup_days, s->rollups_deleted},

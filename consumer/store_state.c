@@ -9,6 +9,9 @@
  *
  * late: some are not, or may have been stored before. What lies between the success before the
  * first of them and the success after the last is read back and folded anew (store_late.c).
+ *
+ * When an incident of a key began, ended or was withdrawn by that, its site is counted over all
+ * locations (store_overall.c).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +114,11 @@ static void collect_keys(struct state_work *work)
 
         if (key == NULL || !same_key(&key->id, &c->id)) {
             key = &work->keys[work->keys_count++];
-            *key = (struct state_key){.id = c->id, .checks = &work->folded[work->folded_count]};
+            *key = (struct state_key){
+                .id = c->id,
+                .checks = &work->folded[work->folded_count],
+                .changed_us = FOLD_NEVER,
+            };
         } else if (key->checks[key->count - 1].slot_us == c->check.slot_us) {
             continue;
         }
@@ -184,7 +191,7 @@ static int write_states(struct store *s, const struct state_work *work, struct e
         "k.since") ","
                    " last_slot = " STORE_SLOT(
                        "k.last") ", failures_in_a_row = k.failures,"
-                                 " incident_slot = " STORE_SLOT(
+                                 " silent_slot = NULL, incident_slot = " STORE_SLOT(
                                      "k.incident") " FROM unnest($1::bigint[], $2::bigint[], "
                                                    "$3::text[], "
                                                    "$4::bigint[], $5::bigint[],"
@@ -292,6 +299,27 @@ static int write_incidents(struct store *s, const struct state_work *work, bool 
     return rc;
 }
 
+void store_state_change(struct state_key *key, int64_t from_us)
+{
+    if (key->changed_us == FOLD_NEVER || from_us < key->changed_us) {
+        key->changed_us = from_us;
+    }
+}
+
+static void fold_in_order(struct state_key *key)
+{
+    fold_checks(&key->state, key->checks, key->count, key->failures_max, &key->incidents);
+    for (size_t i = 0; i < key->incidents.count; i++) {
+        const struct fold_incident *incident = &key->incidents.items[i];
+
+        if (incident->is_new) {
+            store_state_change(key, incident->opened_us);
+        } else if (incident->closed_us != FOLD_NEVER) {
+            store_state_change(key, incident->closed_us);
+        }
+    }
+}
+
 static int write_work(struct store *s, struct state_work *work, bool all_late, struct err *err)
 {
     size_t late = 0;
@@ -310,14 +338,14 @@ static int write_work(struct store *s, struct state_work *work, bool all_late, s
         if (key->late) {
             late++;
         } else {
-            fold_checks(&key->state, key->checks, key->count, key->failures_max, &key->incidents);
+            fold_in_order(key);
         }
     }
     if (late > 0 && store_late_fold(s, work, err) < 0) {
         return -1;
     }
     return write_states(s, work, err) < 0 || write_incidents(s, work, false, err) < 0 ||
-                   write_incidents(s, work, true, err) < 0
+                   write_incidents(s, work, true, err) < 0 || store_overall_write(s, work, err) < 0
                ? -1
                : 0;
 }

@@ -1,7 +1,7 @@
 /*
  * store_state - what store_state.c (checks in order), store_late.c (checks that are late),
- * store_state_lock.c (locks) and store_marks.c (hours that they touch) share, and nobody else
- * includes.
+ * store_state_lock.c (locks), store_overall.c (sites over all) and store_marks.c (hours that they
+ * touch) share, and nobody else includes.
  */
 #ifndef CONSUMER_STORE_STATE_H
 #define CONSUMER_STORE_STATE_H
@@ -39,6 +39,7 @@ struct state_key {
     int32_t failures_max;
     bool advanced; /* nothing but its last slot changed, and that is written */
     bool late;
+    int64_t changed_us; /* from when on the site over all may be another; FOLD_NEVER: it is not */
     struct fold_state old, state;
     struct fold_incidents incidents;
 };
@@ -61,6 +62,12 @@ int store_marks_write(struct store *s, const struct state_work *work, struct err
  * the others are read. all_late: none may be advanced. */
 int store_state_lock(struct store *s, struct state_work *work, bool all_late,
                      struct err *err) MUST_CHECK;
+
+/* Note that from this time on the key's site may be another over all. */
+void store_state_change(struct state_key *key, int64_t from_us);
+
+/* store_overall.c. Sites of which a location's incidents changed are counted anew. */
+int store_overall_write(struct store *s, const struct state_work *work, struct err *err) MUST_CHECK;
 
 /* The keys that are late get the state and the incidents that the rows in the table say. */
 int store_late_fold(struct store *s, struct state_work *work, struct err *err) MUST_CHECK;

@@ -8,7 +8,13 @@
 #define STEADY                                                                                     \
     "s.status = k.status AND s.last_slot < k.first AND s.failures_in_a_row = 0"                    \
     " AND s.incident_slot IS NULL"
+/* The rest of such a row, to be read; NULL of the others. */
 #define CHANGES(column) " CASE WHEN s.failures_in_a_row < 0 THEN" column " END"
+#define CHANGES_US(column) CHANGES(STORE_US(column))
+#define STATE_OF_CHANGES                                                                           \
+    CHANGES(" s.status")                                                                           \
+    "," CHANGES_US("s.last_slot") "," CHANGES_US("s.since") "," CHANGES_US(                        \
+        "s.incident_slot") "," CHANGES_US("s.silent_slot")
 
 /* The success that all checks of a key in order say, or CHECK_UNKNOWN. */
 static enum check_status steady_status(const struct state_key *key)
@@ -54,6 +60,9 @@ static int read_states(struct store *s, struct state_work *work, const PGresult 
         }
         key->state = *state;
         key->failures_max = 1;
+        if (PQgetisnull(result, row, 6) == 0) { /* it was stale, and is heard of again */
+            store_state_change(key, pg_int(result, row, 6));
+        }
     }
     return 0;
 }
@@ -74,9 +83,7 @@ static int lock_states(struct store *s, struct state_work *work, bool all_late, 
         " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::timestamptz[],"
         "   $5::timestamptz[]) WITH ORDINALITY AS k (w, l, status, first, last, n)"
         " WHERE s.website_id = k.w AND s.location_id = k.l"
-        " RETURNING k.n, s.failures_in_a_row, " CHANGES(" s.status") "," CHANGES(STORE_US(
-            "s.last_slot")) "," CHANGES(STORE_US("s.since")) "," CHANGES(STORE_US("s.incident_"
-                                                                                  "slot"));
+        " RETURNING k.n, s.failures_in_a_row," STATE_OF_CHANGES;
     struct pg_params p = {0};
     struct pg_array columns[5];
     int rc = pg_run(s->conn, in_order_sql, err);

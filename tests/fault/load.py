@@ -32,11 +32,16 @@ def failures_of(site):
     return site % 3 + 1
 
 
+def quorum_of(site):
+    """How many locations must say that the site is down."""
+    return site % len(LOCATIONS) + 1
+
+
 def targets():
     """The sites as a targets file."""
     return "targets = (" + ", ".join(
-        f'{{ name = "s{i}"; url = "http://s{i}.example/"; seconds = 30; failures = {failures_of(i)}; }}'
-        for i in range(SITES)) + ");"
+        f'{{ name = "s{i}"; url = "http://s{i}.example/"; seconds = 30; '
+        f'failures = {failures_of(i)}; quorum = {quorum_of(i)}; }}' for i in range(SITES)) + ");"
 
 
 class Load:

@@ -227,10 +227,17 @@ class Stage:
                             "JOIN websites w USING (website_id) JOIN locations l USING (location_id)")
         table = self.query("SELECT * FROM dead_letters")
         topic = list(self._letters_in_topic())
-        failures = {r["website_id"]: r["n"] for r in self.query(
-            "SELECT website_id, coalesce((config->>'failures')::int, 1) AS n FROM websites")}
+        states = self.query("SELECT * FROM site_state")
+        incidents = self.query("SELECT * FROM incidents")
+        site_incidents = self.query("SELECT * FROM site_incidents")
+        failures, quorums = ({r["website_id"]: r["n"] for r in self.query(
+            "SELECT website_id, coalesce((config->>%s)::int, 1) AS n FROM websites", option)}
+            for option in ("failures", "quorum"))
         self.took.update({
             "events sent": self.load.sent, "rows stored": len(checks), "dead letters": len(table),
+            "incidents of sites": len(site_incidents), "of these, withdrawn": sum(
+                i["withdrawn"] for i in site_incidents), "of these, closed as stale": sum(
+                i["closed_by"] == "stale" for i in site_incidents),
             "events sent twice": log.duplicates, "dead letters written to the topic again":
             len(topic) - len({place for place, _ in topic})})
         return (verify.acknowledged_is_in_kafka(self.load.acknowledged, log)
@@ -239,8 +246,10 @@ class Stage:
                 + verify.letters_are_right(log, table, topic)
                 + verify.offsets_are_ends(self._ends(), self._offsets(),
                                           self.query("SELECT * FROM moves_back"))
-                + verify.state_is_what_rows_say(checks, self.query("SELECT * FROM site_state"),
-                                                self.query("SELECT * FROM incidents"), failures)
+                + verify.state_is_what_rows_say(checks, states, incidents, failures)
+                + verify.sites_are_what_locations_say(
+                    states, incidents, self.query("SELECT * FROM site_overall"), site_incidents,
+                    quorums)
                 + self._rollups_are_what_rows_say())
 
     def _rollups_are_what_rows_say(self):

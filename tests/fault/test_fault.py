@@ -92,10 +92,16 @@ class World:
         self.stored = {("success", 0): 8}
         self.moves_back = []
         self.states = [{"website_id": 1, "location_id": 1, "status": "up", "since": slot(5),
-                        "last_slot": slot(5), "failures_in_a_row": 0, "incident_slot": None}]
+                        "last_slot": slot(5), "failures_in_a_row": 0, "incident_slot": None,
+                        "silent_slot": None}]
         self.incidents = [{"website_id": 1, "location_id": 1, "opened_slot": slot(2),
                            "closed_slot": slot(5), "checks": 3, "error_type": "timeout",
                            "error_message": "at 2", "withdrawn": False}]
+        self.overall = [{"website_id": 1, "incident_slot": None}]
+        self.site_incidents = [{"website_id": 1, "opened_slot": slot(2), "closed_slot": slot(5),
+                                "closed_by": "up", "location_ids": [1], "withdrawn": False,
+                                "error_type": "timeout", "error_message": "at 2"}]
+        self.quorums = {}
 
     def wrong(self):
         log = verify.Log(self.messages)
@@ -104,11 +110,18 @@ class World:
                     (c["name"], c["location"], c["slot"], c["attempt"]) for c in self.checks])
                 + verify.letters_are_right(log, self.table, self.topic)
                 + verify.offsets_are_ends(self.ends, self.stored, self.moves_back)
-                + verify.state_is_what_rows_say(self.checks, self.states, self.incidents, {1: 2}))
+                + verify.state_is_what_rows_say(self.checks, self.states, self.incidents, {1: 2})
+                + verify.sites_are_what_locations_say(self.states, self.incidents, self.overall,
+                                                      self.site_incidents, self.quorums))
 
 
 def withdrawn_too(world):
     world.incidents.append({**world.incidents[0], "opened_slot": slot(1), "withdrawn": True})
+
+
+def quorum_of_two(world):
+    world.quorums[1] = 2
+    world.site_incidents.clear()
 
 
 def topic_twice(world):
@@ -122,7 +135,8 @@ def sent_twice(world):
     world.ends["success", 1] = world.stored["success", 1] = 1
 
 
-@pytest.mark.parametrize("allowed", [lambda world: None, withdrawn_too, topic_twice, sent_twice])
+@pytest.mark.parametrize("allowed", [
+    lambda world: None, withdrawn_too, quorum_of_two, topic_twice, sent_twice])
 def test_what_is_right_is_not_called_wrong(allowed):
     world = World()
     allowed(world)
@@ -153,6 +167,12 @@ BROKEN = {
     "an incident is still open": lambda w: w.incidents[0].update(closed_slot=None),
     "an incident's number of checks": lambda w: w.incidents[0].update(checks=2),
     "an incident's cause": lambda w: w.incidents[0].update(error_message="at 4"),
+    "a site's incident is missing": lambda w: w.site_incidents.clear(),
+    "a site's incident is withdrawn": lambda w: w.site_incidents[0].update(withdrawn=True),
+    "a site's incident without a quorum": lambda w: w.quorums.update({1: 2}),
+    "a site's incident of no location": lambda w: w.site_incidents[0].update(location_ids=[]),
+    "a site's incident is still open": lambda w: w.overall[0].update(incident_slot=slot(2)),
+    "a site's incident closed by silence": lambda w: w.site_incidents[0].update(closed_by="stale"),
 }
 
 

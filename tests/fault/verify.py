@@ -142,3 +142,52 @@ def state_is_what_rows_say(checks, states, incidents, failures):
         if rows != found:
             wrong.append(f"incidents of {key} are {rows}, its rows say {found}")
     return wrong
+
+
+def _fold_site(votes, quorum):
+    """Incidents of a site from those of its locations: (opened, ended or None, its end is stale,
+    incident)."""
+    found = []
+    for t in sorted({v[0] for v in votes} | {v[1] for v in votes if v[1] is not None}):
+        down = [v for v in votes if v[0] <= t and (v[1] is None or v[1] > t)]
+        is_open = bool(found) and found[-1]["closed_slot"] is None
+        if not is_open and len(down) >= quorum:
+            cause = max(down, key=lambda v: (v[0], -v[3]["location_id"]))[3]
+            found.append({"opened_slot": t, "closed_slot": None, "closed_by": None,
+                          "location_ids": sorted(v[3]["location_id"] for v in down),
+                          "error_type": cause["error_type"],
+                          "error_message": cause["error_message"]})
+        elif is_open and len(down) < quorum:
+            stale = all(v[2] for v in votes if v[1] == t)
+            found[-1].update(closed_slot=t, closed_by="stale" if stale else "up")
+    return found
+
+
+def sites_are_what_locations_say(states, incidents, overall, site_incidents, quorums):
+    """overall: rows of site_overall. quorums: website_id -> the site's option. The rest as above; a
+    location that the consumer found stale is taken at its word, which a clock has a part in."""
+    silent = {(s["website_id"], s["incident_slot"], s["location_id"]): s["silent_slot"]
+              for s in states if s["silent_slot"] is not None}
+    votes = {}
+    for i in incidents:
+        if not i["withdrawn"]:
+            stale = silent.get((i["website_id"], i["opened_slot"], i["location_id"]))
+            votes.setdefault(i["website_id"], []).append(
+                (i["opened_slot"], i["closed_slot"] or stale, i["closed_slot"] is None, i))
+    said = {}
+    for row in site_incidents:
+        if not row["withdrawn"]:
+            said.setdefault(row["website_id"], []).append(row)
+    is_open = {row["website_id"]: row["incident_slot"] for row in overall}
+    wrong = []
+    for site in sorted(set(votes) | set(said) | set(is_open)):
+        found = _fold_site(votes.get(site, []), quorums.get(site, 1))
+        rows = [{name: row[name] for name in ("opened_slot", "closed_slot", "closed_by",
+                                              "location_ids", "error_type", "error_message")}
+                for row in sorted(said.get(site, []), key=lambda r: r["opened_slot"])]
+        if rows != found:
+            wrong.append(f"incidents of site {site} are {rows}, its locations say {found}")
+        lasts = found[-1]["opened_slot"] if found and found[-1]["closed_slot"] is None else None
+        if is_open.get(site) != lasts:
+            wrong.append(f"the open incident of site {site} is {is_open.get(site)}, not {lasts}")
+    return wrong

@@ -318,6 +318,27 @@ static void test_changes_of_sites_go_after_an_hour(void **state)
     assert_int_equal(fixture_count(f, "sitewatch_site_changes_deleted"), 12000);
 }
 
+static void test_incidents_of_sites_go_like_those_of_locations(void **state)
+{
+    struct fixture *f = *state;
+    static const char fill_sql[] =
+        "INSERT INTO site_incidents (website_id, quorum, location_ids, opened_slot, closed_slot)"
+        " SELECT i, 1, '{1}', now() - interval '8 days',"
+        " CASE WHEN i > 3 THEN now() - interval '6 days' - i % 2 * interval '2 days' END"
+        " FROM generate_series(1, 2003) i";
+
+    fixture_exec(f->conn, fill_sql);
+    retain_all(f);
+    fixture_assert(f->conn, "SELECT count(*), count(closed_slot) FROM site_incidents", "1003|1000");
+    assert_int_equal(fixture_count(f, "sitewatch_incidents_deleted"), 1000);
+    fixture_exec(f->conn, "UPDATE site_incidents SET withdrawn = true WHERE closed_slot IS NULL");
+    fixture_exec(f->conn, "INSERT INTO site_incidents (website_id, quorum, location_ids,"
+                          " opened_slot) SELECT i, 1, '{1}', now()"
+                          " FROM generate_series(3000, 3499) i");
+    retain_all(f);
+    fixture_assert(f->conn, "SELECT count(*), count(closed_slot) FROM site_incidents", "1000|500");
+}
+
 static void test_rollups_go_by_age_in_portions(void **state)
 {
     struct fixture *f = *state;
@@ -361,6 +382,7 @@ int main(void)
         TEST(test_dead_letters_go_by_number_oldest_first),
         TEST(test_incidents_go_by_age_and_number_once_they_are_over),
         TEST(test_changes_of_sites_go_after_an_hour),
+        TEST(test_incidents_of_sites_go_like_those_of_locations),
         TEST(test_rollups_go_by_age_in_portions),
     };
 

@@ -9,9 +9,9 @@
 
 #include "tests/integration/pg_fixture.h"
 
-#define ROUNDS 200
+#define ROUNDS 100
 #define SLOTS 10
-#define LOCATIONS 2
+#define LOCATIONS 3
 #define ATTEMPTS 2
 #define EVENTS (SLOTS * LOCATIONS * ATTEMPTS)
 
@@ -25,6 +25,14 @@ static const char incidents_sql[] =
     "SELECT extract(epoch FROM opened_slot)::bigint % 86400,"
     " extract(epoch FROM closed_slot)::bigint % 86400, checks, withdrawn, error_type,"
     " error_message FROM incidents ORDER BY opened_slot";
+
+static const char overall_sql[] =
+    "SELECT extract(epoch FROM opened_slot)::bigint % 86400,"
+    " extract(epoch FROM closed_slot)::bigint % 86400, closed_by, quorum, (SELECT string_agg(name,"
+    "   ',' ORDER BY name) FROM locations WHERE location_id = ANY (location_ids)), withdrawn"
+    " FROM site_incidents ORDER BY opened_slot";
+static const char overall_open_sql[] =
+    "SELECT extract(epoch FROM incident_slot)::bigint % 86400 FROM site_overall";
 
 /* Checks of site "s", one a character: u(p), D(egraded), d(own), ?(unknown), a space is none. */
 static struct batch *batch_of(const struct store_claim *claim, int first_slot, const char *checks)
@@ -62,6 +70,30 @@ static void store_checks(struct fixture *f, struct store_claim *claim, int first
     batch_free(b);
 }
 
+static void store_checks_at(struct fixture *f, struct store_claim *claim, const char *location,
+                            int first_slot, const char *checks)
+{
+    struct batch *b = batch_of(claim, first_slot, checks);
+
+    for (size_t i = 0; i < b->rows_count; i++) {
+        b->rows[i].event.location = location;
+    }
+    assert_done(fixture_write(f, b));
+    claim->next_offset = b->partitions[0].next;
+    batch_free(b);
+}
+
+static void insert_site(struct fixture *f, const char *name, const char *config)
+{
+    char sql[2048];
+
+    snprintf(sql, sizeof(sql),
+             "INSERT INTO websites (name, website_url, monitoring_interval, source, config)"
+             " VALUES ('%s', 'u', 30, 'file', '%s')",
+             name, config);
+    fixture_exec(f->conn, sql);
+}
+
 static void test_incident_opens_and_closes(void **state)
 {
     struct fixture *f = *state;
@@ -85,8 +117,7 @@ static void test_incident_opens_after_the_sites_number_of_failures(void **state)
     struct fixture *f = *state;
     struct store_claim claim = fixture_claim(f->store, "t", 0);
 
-    fixture_exec(f->conn, "INSERT INTO websites (name, website_url, monitoring_interval, source,"
-                          " config) VALUES ('s', 'u', 30, 'file', '{\"failures\": 3}')");
+    insert_site(f, "s", "{\"failures\": 3}");
     store_checks(f, &claim, 0, "ddudd?");
     fixture_assert(f->conn, incidents_sql, "");
     store_checks(f, &claim, 6, "ddu");
@@ -102,8 +133,7 @@ static void test_late_success_withdraws_and_splits(void **state)
     struct fixture *f = *state;
     struct store_claim claim = fixture_claim(f->store, "t", 0);
 
-    fixture_exec(f->conn, "INSERT INTO websites (name, website_url, monitoring_interval, source,"
-                          " config) VALUES ('s', 'u', 30, 'file', '{\"failures\": 2}')");
+    insert_site(f, "s", "{\"failures\": 2}");
     store_checks(f, &claim, 0, "ud d d du");
     fixture_assert(f->conn, incidents_sql, "3|8|4|f|status|answered 503");
     store_checks(f, &claim, 4, "u");
@@ -197,17 +227,176 @@ static void test_deleted_row_of_state_is_made_again_from_the_rows(void **state)
     batch_free(b);
 }
 
+/* --- Over all locations --- */
+
+static void test_site_is_down_while_its_quorum_of_locations_is(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    insert_site(f, "s", "{\"quorum\": 2}");
+    store_checks_at(f, &claim, "a", 0, "ud");
+    store_checks_at(f, &claim, "b", 0, "uu");
+    fixture_assert(f->conn, overall_sql, "");
+    fixture_assert(f->conn, overall_open_sql, "-");
+    store_checks_at(f, &claim, "b", 2, "d");
+    fixture_assert(f->conn, overall_sql, "2|-|-|2|a,b|f");
+    fixture_assert(f->conn, overall_open_sql, "2");
+    store_checks_at(f, &claim, "c", 0, "uuud"); /* a third one changes nothing */
+    store_checks_at(f, &claim, "a", 4, "D");
+    fixture_assert(f->conn, overall_sql, "2|-|-|2|a,b|f");
+    store_checks_at(f, &claim, "b", 5, "?");
+    fixture_assert(f->conn, overall_sql, "2|-|-|2|a,b|f");
+    store_checks_at(f, &claim, "b", 6, "u");
+    fixture_assert(f->conn, overall_sql, "2|6|up|2|a,b|f");
+    fixture_assert(f->conn, overall_open_sql, "-");
+    store_checks_at(f, &claim, "a", 7, "d");
+    fixture_assert(f->conn, overall_sql, "2|6|up|2|a,b|f\n7|-|-|2|a,c|f");
+    fixture_assert(f->conn, "SELECT error_type, error_message FROM site_incidents LIMIT 1",
+                   "status|answered 503");
+}
+
+static void test_one_location_and_no_quorum_is_the_site(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    store_checks(f, &claim, 0, "uddu ud");
+    fixture_assert(f->conn, overall_sql, "1|3|up|1|local|f\n6|-|-|1|local|f");
+    store_checks(f, &claim, 4, "d"); /* between successes: one more */
+    fixture_assert(f->conn, overall_sql, "1|3|up|1|local|f\n4|5|up|1|local|f\n6|-|-|1|local|f");
+}
+
+static void test_late_success_withdraws_the_sites_incident(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    insert_site(f, "s", "{\"quorum\": 2, \"failures\": 2}");
+    store_checks_at(f, &claim, "a", 0, "udd d");
+    store_checks_at(f, &claim, "b", 0, "ud du");
+    fixture_assert(f->conn, overall_sql, "3|4|up|2|a,b|f");
+    store_checks_at(f, &claim, "b", 2, "u");
+    fixture_assert(f->conn, overall_sql, "3|4|up|2|a,b|t");
+    store_checks_at(f, &claim, "b", 5, "dd");
+    fixture_assert(f->conn, overall_sql, "3|4|up|2|a,b|t\n6|-|-|2|a,b|f");
+    store_checks_at(f, &claim, "a", 3, "u"); /* the other location's turn to have been up */
+    fixture_assert(f->conn, overall_sql, "3|4|up|2|a,b|t\n6|-|-|2|a,b|t");
+    store_checks_at(f, &claim, "a", 5, "d");
+    fixture_assert(f->conn, overall_sql, "3|4|up|2|a,b|t\n6|-|-|2|a,b|f");
+}
+
+static void assert_stale(const struct fixture *f, const char *line)
+{
+    size_t len;
+    char *text = metrics_render(f->metrics, METRICS_OPENMETRICS, &len);
+
+    assert_non_null(strstr(text, line));
+    free(text);
+}
+
+static void look_for_stale(struct fixture *f)
+{
+    struct err err;
+    bool more;
+
+    assert_ok(store_stale(f->store, &more, &err), err);
+    assert_false(more);
+}
+
+/* Slots of the fixture are of yesterday; stale is what is 3 * 30 + 60 s old. */
+static void test_stale_location_leaves_the_quorum_until_it_is_heard_of(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+
+    store_checks(f, &claim, 0, "ud");
+    fixture_assert(f->conn, overall_sql, "1|-|-|1|local|f");
+    look_for_stale(f);
+    assert_stale(f, "\nsitewatch_sites_stale 1\n");
+    fixture_assert(f->conn, overall_sql, "1|151|stale|1|local|f");
+    fixture_assert(f->conn, overall_open_sql, "-");
+    fixture_assert(f->conn, incidents_sql, "1|-|1|f|status|answered 503");
+    store_checks(f, &claim, 2, "d"); /* only the message was late: it has been down all the time */
+    fixture_assert(f->conn, overall_sql, "1|-|-|1|local|f");
+    look_for_stale(f);
+    fixture_assert(f->conn, overall_sql, "1|152|stale|1|local|f");
+    look_for_stale(f); /* once is enough */
+    store_checks(f, &claim, 600, "u");
+    fixture_assert(f->conn, overall_sql, "1|600|up|1|local|f");
+    fixture_assert(f->conn, "SELECT count(silent_slot) FROM site_state", "0");
+}
+
+static void test_stale_location_does_not_make_up_a_quorum(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    int now = (int)((clock_real_ns() / NS_PER_US - fixture_slot_us(0)) / US_PER_SEC);
+
+    insert_site(f, "s", "{\"quorum\": 2}");
+    store_checks_at(f, &claim, "gone", 0, "d");
+    look_for_stale(f);
+    store_checks_at(f, &claim, "here", now, "d");
+    fixture_assert(f->conn, overall_sql, "");
+    store_checks_at(f, &claim, "there", now, "d");
+    fixture_assert(f->conn,
+                   "SELECT (SELECT string_agg(name, ',' ORDER BY name) FROM locations"
+                   " WHERE location_id = ANY (location_ids)) FROM site_incidents",
+                   "here,there");
+    look_for_stale(f);
+    fixture_assert(f->conn, "SELECT closed_by FROM site_incidents", "-");
+    assert_stale(f, "\nsitewatch_sites_stale 1\n");
+}
+
+static void test_another_quorum_holds_from_then_on(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    int now = (int)((clock_real_ns() / NS_PER_US - fixture_slot_us(0)) / US_PER_SEC);
+    static const char sql[] = "SELECT closed_by, quorum, withdrawn FROM site_incidents"
+                              " ORDER BY incident_id";
+
+    store_checks_at(f, &claim, "a", now, "d");
+    fixture_assert(f->conn, sql, "-|1|f");
+    fixture_exec(f->conn, "UPDATE websites SET config = '{\"quorum\": 2}'");
+    look_for_stale(f);
+    fixture_assert(f->conn, sql, "quorum|1|f");
+    store_checks_at(f, &claim, "b", now - 1, "u");
+    store_checks_at(f, &claim, "b", now, "d"); /* by the clock it was closed after this slot */
+    fixture_assert(f->conn, sql, "quorum|1|f\n-|2|f");
+    fixture_exec(f->conn, "UPDATE websites SET config = '{\"quorum\": \"x\"}'");
+    look_for_stale(f);
+    fixture_assert(f->conn, sql, "quorum|1|f\nquorum|2|f\n-|1|f");
+}
+
+static void test_what_an_earlier_consumer_left_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    int now = (int)((clock_real_ns() / NS_PER_US - fixture_slot_us(0)) / US_PER_SEC);
+
+    store_checks(f, &claim, now, "d");
+    fixture_exec(f->conn, "TRUNCATE site_incidents, site_overall");
+    look_for_stale(f);
+    fixture_assert(f->conn, "SELECT count(*) FROM site_incidents WHERE closed_slot IS NULL", "1");
+    fixture_exec(f->conn, "UPDATE site_state SET status = 'up', incident_slot = NULL;"
+                          "UPDATE incidents SET closed_slot = opened_slot + interval '1 s'");
+    look_for_stale(f);
+    fixture_assert(f->conn, "SELECT closed_by FROM site_incidents", "up");
+    fixture_assert(f->conn, overall_open_sql, "-");
+}
+
 /* --- Any order --- */
 
 struct model {
     struct event events[EVENTS];
     size_t count;
-    int failures;
+    int failures, quorum;
     int seconds[EVENTS];
     int location[EVENTS];
 };
 
-static const char *const location_names[LOCATIONS] = {"l0", "l1"};
+static const char *const location_names[LOCATIONS] = {"l0", "l1", "l2"};
 
 static int draw(unsigned *seed, int below)
 {
@@ -218,6 +407,7 @@ static void model_init(struct model *m, const char *site, unsigned *seed)
 {
     m->count = 0;
     m->failures = 1 + draw(seed, 3);
+    m->quorum = 1 + draw(seed, LOCATIONS);
     for (int i = 0; i < EVENTS; i++) {
         int slot = i / ATTEMPTS % SLOTS;
         int location = i / ATTEMPTS / SLOTS;
@@ -252,7 +442,9 @@ static const struct event *check_at(const struct model *m, int location, int slo
 }
 
 struct told {
-    char state[512], incidents[2048];
+    char state[512], incidents[2048], overall[2048];
+    int opened[LOCATIONS][SLOTS]; /* slot that opened the incident that lasts in this one, or -1 */
+    const char *cause[LOCATIONS][SLOTS];
 };
 
 static void tell(char *text, size_t size, const char *format, ...)
@@ -281,6 +473,8 @@ static void tell_location(const struct model *m, int location, struct told *told
     for (int slot = 0; slot < SLOTS; slot++) {
         const struct event *e = check_at(m, location, slot);
 
+        told->opened[location][slot] = opened;
+        told->cause[location][slot] = cause;
         if (e == NULL) {
             continue;
         }
@@ -299,6 +493,8 @@ static void tell_location(const struct model *m, int location, struct told *told
             failures = 0;
             opened = -1;
         }
+        told->opened[location][slot] = opened;
+        told->cause[location][slot] = cause;
     }
     if (opened >= 0) {
         tell(told->incidents, sizeof(told->incidents), "%s|%d|-|%d|%s\n", location_names[location],
@@ -308,6 +504,41 @@ static void tell_location(const struct model *m, int location, struct told *told
     if (last != NULL) {
         tell(told->state, sizeof(told->state), "%s|%s|%d|%d|%d|%s\n", location_names[location],
              check_status_name(last->status), since, last_slot, failures, text);
+    }
+}
+
+/* Likewise, of all locations together. */
+static void tell_site(const struct model *m, struct told *told)
+{
+    bool was_down = false;
+
+    for (int slot = 0; slot < SLOTS; slot++) {
+        int down = 0, newest = -1;
+        const char *cause = "";
+        char names[64] = "";
+
+        for (int location = 0; location < LOCATIONS; location++) {
+            int opened = told->opened[location][slot];
+
+            if (opened >= 0) {
+                tell(names, sizeof(names), "%s%s", down == 0 ? "" : ",", location_names[location]);
+                down++;
+            }
+            if (opened > newest) {
+                newest = opened;
+                cause = told->cause[location][slot];
+            }
+        }
+        if (!was_down && down >= m->quorum) {
+            tell(told->overall, sizeof(told->overall), "%d|%s|%s|", slot, names, cause);
+            was_down = true;
+        } else if (was_down && down < m->quorum) {
+            tell(told->overall, sizeof(told->overall), "%d|up\n", slot);
+            was_down = false;
+        }
+    }
+    if (was_down) {
+        tell(told->overall, sizeof(told->overall), "-|-\n");
     }
 }
 
@@ -366,6 +597,7 @@ static void test_state_is_what_the_rows_say(void **state)
 
     struct store_claim claim = fixture_claim(s, "t", 0);
 
+    fixture_exec(f->conn, "INSERT INTO locations (name) VALUES ('l0'), ('l1'), ('l2')");
     for (unsigned round = 0; round < ROUNDS; round++) {
         static struct model m;
         struct told told = {0};
@@ -374,15 +606,14 @@ static void test_state_is_what_the_rows_say(void **state)
 
         snprintf(site, sizeof(site), "r%u", round);
         model_init(&m, site, &seed);
-        snprintf(sql, sizeof(sql),
-                 "INSERT INTO websites (name, website_url, monitoring_interval, source, config)"
-                 " VALUES ('%s', 'u', 30, 'file', '{\"failures\": %d}')",
-                 site, m.failures);
-        fixture_exec(f->conn, sql);
+        snprintf(sql, sizeof(sql), "{\"failures\": %d, \"quorum\": %d}", m.failures, m.quorum);
+        insert_site(f, site, sql);
         store_in_any_order(f, s, &claim, &m, &seed);
         for (int location = 0; location < LOCATIONS; location++) {
             tell_location(&m, location, &told);
         }
+        tell_site(&m, &told);
+        cut_newline(told.overall);
         cut_newline(told.state);
         cut_newline(told.incidents);
         print_message("  seed %u\n", round);
@@ -402,7 +633,20 @@ static void test_state_is_what_the_rows_say(void **state)
                  " ORDER BY l.name, opened_slot",
                  site);
         fixture_assert(f->conn, sql, told.incidents);
+        snprintf(sql, sizeof(sql),
+                 "SELECT extract(epoch FROM opened_slot)::bigint %% 86400, (SELECT string_agg(name,"
+                 "   ',' ORDER BY name) FROM locations WHERE location_id = ANY (location_ids)),"
+                 " error_type, extract(epoch FROM closed_slot)::bigint %% 86400, closed_by"
+                 " FROM site_incidents JOIN websites w USING (website_id) WHERE w.name = '%s'"
+                 " AND NOT withdrawn ORDER BY opened_slot",
+                 site);
+        fixture_assert(f->conn, sql, told.overall);
     }
+    fixture_assert(f->conn,
+                   "SELECT count(*) FROM site_overall o WHERE incident_slot IS DISTINCT"
+                   " FROM (SELECT opened_slot FROM site_incidents i WHERE i.website_id ="
+                   " o.website_id AND closed_slot IS NULL AND NOT withdrawn)",
+                   "0");
     store_free(s);
 }
 
@@ -476,6 +720,67 @@ static void test_two_workers_with_the_same_sites_take_turns(void **state)
                    "1000|950|1000");
 }
 
+/* Both locations of the same sites turn at the same slots, down and up by turns. */
+static void *run_location(void *context)
+{
+    struct writer *w = context;
+    struct store *s = fixture_store(w->f, w->f->dsn, 1000);
+    struct batch *b = batch_new(1000, 1 << 20);
+    struct store_claim claim = {.topic = w->topic};
+    struct err err;
+
+    w->failures = store_connect(s, &err) < 0 || store_claim(s, &claim, &err) < 0;
+    for (int turn = 0; turn < TURNS; turn++) {
+        uint32_t p = batch_partition(b, w->topic, 0, claim.epoch, claim.next_offset);
+
+        for (int i = 0; i < SITES; i++) {
+            char site[16];
+            struct event e;
+
+            snprintf(site, sizeof(site), "s%02d", w->parity == 0 ? i : SITES - 1 - i);
+            e = fixture_event(site, fixture_slot_us(turn));
+            e.location = w->topic;
+            e.status = turn % 2 == 0 ? CHECK_DOWN : CHECK_UP;
+            batch_add_row(b, p, b->partitions[p].next, &e);
+        }
+        struct written done = fixture_write_to(w->f, s, b);
+
+        w->failures += done.rc < 0 || done.outcome != STORE_DONE;
+        claim.next_offset = b->partitions[p].next;
+        batch_clear(b);
+    }
+    batch_free(b);
+    store_free(s);
+    return NULL;
+}
+
+static void test_two_locations_that_turn_at_once_are_both_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct writer writers[2] = {{.f = f, .topic = "here"}, {.f = f, .topic = "there", .parity = 1}};
+    pthread_t threads[2];
+
+    for (int i = 0; i < SITES; i++) {
+        char site[16];
+
+        snprintf(site, sizeof(site), "s%02d", i);
+        insert_site(f, site, "{\"quorum\": 2}");
+    }
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_location, &writers[i]), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].failures, 0); /* no deadlock either */
+    }
+    fixture_assert(f->conn,
+                   "SELECT count(*), count(closed_slot), count(DISTINCT website_id),"
+                   " count(DISTINCT opened_slot), max(closed_slot - opened_slot)"
+                   " FROM site_incidents WHERE NOT withdrawn",
+                   "500|500|50|10|00:00:01");
+    fixture_assert(f->conn, "SELECT count(*), count(incident_slot) FROM site_overall", "50|0");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
@@ -488,7 +793,15 @@ int main(void)
         TEST(test_duplicates_are_not_folded_twice),
         TEST(test_replay_after_a_rollback_folds_once),
         TEST(test_deleted_row_of_state_is_made_again_from_the_rows),
+        TEST(test_site_is_down_while_its_quorum_of_locations_is),
+        TEST(test_one_location_and_no_quorum_is_the_site),
+        TEST(test_late_success_withdraws_the_sites_incident),
+        TEST(test_stale_location_leaves_the_quorum_until_it_is_heard_of),
+        TEST(test_stale_location_does_not_make_up_a_quorum),
+        TEST(test_another_quorum_holds_from_then_on),
+        TEST(test_what_an_earlier_consumer_left_is_counted),
         TEST(test_two_workers_with_the_same_sites_take_turns),
+        TEST(test_two_locations_that_turn_at_once_are_both_counted),
         TEST(test_state_is_what_the_rows_say),
     };
 

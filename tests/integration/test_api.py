@@ -199,6 +199,24 @@ def test_incidents_are_listed(api):
     assert [i["checks"] for i in api.ask("GET", "/incidents?open=false").json()["items"]] == [2, 4]
     assert api.ask("GET", "/incidents?website_id=999").json()["items"] == []
     assert api.ask("GET", "/incidents?open=maybe").pointers() == ["open"]
+    assert {i["scope"] for i in api.ask("GET", "/incidents?scope=location").json()["items"]} == {"location"}
+
+
+def test_incidents_of_sites_over_all_locations_are_listed(api):
+    site = api.post(url="https://example.com/")
+    api.query("INSERT INTO locations (name) VALUES ('here'), ('there') RETURNING 1")
+    api.query("INSERT INTO site_incidents (website_id, opened_slot, closed_slot, closed_by, quorum, location_ids,"
+              " withdrawn, error_type)"
+              " SELECT %s, now() - h * interval '1 hour', CASE WHEN h > 1 THEN now() END, CASE WHEN h > 1 THEN 'stale'"
+              " END, h, ARRAY(SELECT location_id FROM locations), h = 3, 'status' FROM generate_series(1, 4) h RETURNING 1",
+              site["id"])
+    listed = api.ask("GET", "/incidents?scope=site").json()["items"]
+    assert [i["quorum"] for i in listed] == [1, 2, 4]  # not the one that was withdrawn
+    assert listed[0]["open"] and listed[0]["locations"] == ["here", "there"] and "location" not in listed[0]
+    assert [i.get("closed_by") for i in listed] == [None, "stale", "stale"]
+    assert [i["quorum"] for i in api.ask("GET", "/incidents?scope=site&open=true").json()["items"]] == [1]
+    assert api.ask("GET", "/incidents").json()["items"] == []
+    assert api.ask("GET", "/incidents?scope=all").pointers() == ["scope"]
 
 
 def test_the_same_post_again_makes_nothing_anew(api):
