@@ -164,6 +164,14 @@ static const struct setting settings[] = {
      .max = 86400,
      .value_name = "S",
      .help = "keep so long that a name does not exist"},
+    {.name = "probe-self",
+     .env = "PROBE_SELF",
+     .type = SETTING_TEXT,
+     .offset = FIELD(probe_self),
+     .value_name = "HOST:PORT,...",
+     .help = "addresses, or URLs, that can be connected to while our own network works; a check "
+             "that reaches nothing is unknown, not down, while none of them can be; without "
+             "any, it is down"},
     KAFKA_SETTINGS_ROWS(struct options, kafka),
     COMMON_TOPIC_ROWS(struct options),
     {.name = "spool-file",

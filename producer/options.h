@@ -35,6 +35,7 @@ struct options {
     int64_t drain_seconds;
     char *dns_servers;
     int64_t dns_timeout_ms, dns_tries, dns_ttl_min_s, dns_ttl_max_s, dns_negative_ttl_s;
+    char *probe_self; /* NULL: off */
     struct kafka_settings kafka;
     char *topic_success, *topic_failure;
     char *spool_file; /* NULL: the default; SPOOL_OFF: none */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -52,8 +53,10 @@ struct poller {
     struct check *checks; /* in_flight_max of them */
     struct check *idle;
     struct retries retries;
-    int clock_fd; /* readable when realtime was stepped */
-    bool loaded;  /* the first sites are there */
+    struct retry *doubted, **doubted_end; /* wait for what the selfprobe says, oldest first */
+    int self_fd;                          /* rung when it says something */
+    int clock_fd;                         /* readable when realtime was stepped */
+    bool loaded;                          /* the first sites are there */
     bool draining;
     struct poller_metrics metrics;
 };
@@ -123,11 +126,11 @@ static void emit(struct poller *p, struct member *member, const struct event *ev
 }
 
 /* Only what says that the site is down is worth asking again. */
-static bool wants_retry(const struct poller *p, const struct check *check,
-                        const struct verdict *verdict)
+static bool wants_retry(const struct poller *p, const struct member *member,
+                        const struct event *event)
 {
-    return verdict->status == CHECK_DOWN && check->attempt <= check->member->site.retries &&
-           !p->draining && !check->member->gone;
+    return event->status == CHECK_DOWN && event->attempt <= member->site.retries && !p->draining &&
+           !member->gone;
 }
 
 /* The event of an attempt that waited for the next one. */
@@ -143,10 +146,152 @@ static void give_up(struct poller *p, struct retry *retry)
     retry_free(retry);
 }
 
+static struct retry *keep(const struct check *check, const struct event *event, int64_t now_ns)
+{
+    struct retry *retry = retry_new(check->member, event);
+
+    retry->slot_ns = check->slot_ns;
+    retry->began_ns = check->slot_ns + check->lag_us * NS_PER_US;
+    retry->ended_ns = now_ns;
+    return retry;
+}
+
+static void wait_for_next(struct poller *p, struct retry *retry)
+{
+    retries_add(&p->retries, retry,
+                retry->ended_ns + retry->member->site.retry_seconds * NS_PER_SEC);
+}
+
+static void conclude(struct poller *p, const struct check *check, const struct event *event,
+                     int64_t now_ns)
+{
+    if (wants_retry(p, check->member, event)) {
+        wait_for_next(p, keep(check, event, now_ns));
+    } else {
+        emit(p, check->member, event);
+    }
+}
+
+/* --- Our own network --- */
+
+/* What a network that is cut off can look like: nothing came from the host. */
+static bool may_be_ours(enum error_type error)
+{
+    switch (error) {
+    case ERROR_DNS_NOT_FOUND:
+    case ERROR_DNS_TIMEOUT:
+    case ERROR_DNS_FAILURE:
+    case ERROR_CONNECT_REFUSED:
+    case ERROR_CONNECT_TIMEOUT:
+    case ERROR_CONNECT_FAILURE:
+    case ERROR_TIMEOUT:
+    case ERROR_PROXY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void blame_ourselves(struct event *event, char *message, size_t size)
+{
+    snprintf(message, size, "our own network is down; %s",
+             event->error_message == NULL ? "" : event->error_message);
+    event->status = CHECK_UNKNOWN;
+    event->error = ERROR_LOCAL_NETWORK;
+    event->error_message = message;
+}
+
+static void doubt(struct poller *p, struct retry *retry)
+{
+    retry->next = NULL;
+    *p->doubted_end = retry;
+    p->doubted_end = &retry->next;
+}
+
+/* True: the event is concluded, or waits. */
+static bool settle(struct poller *p, struct check *check, struct event *event, int64_t now_ns)
+{
+    char message[512];
+
+    if (!may_be_ours(event->error)) {
+        if (error_type_status(event->error) != CHECK_UNKNOWN) {
+            selfprobe_reached(p->settings.self, now_ns);
+        }
+        return false;
+    }
+    switch (selfprobe_ask(p->settings.self, check->slot_ns + check->lag_us * NS_PER_US)) {
+    case SELFPROBE_UP:
+        return false;
+    case SELFPROBE_DOWN:
+        blame_ourselves(event, message, sizeof(message));
+        emit(p, check->member, event);
+        return true;
+    case SELFPROBE_ASKED:
+        doubt(p, keep(check, event, now_ns));
+        return true;
+    }
+    return false;
+}
+
+static void settle_doubted(struct poller *p, struct retry *retry)
+{
+    char message[512];
+
+    switch (selfprobe_ask(p->settings.self, retry->began_ns)) {
+    case SELFPROBE_ASKED:
+        doubt(p, retry);
+        return;
+    case SELFPROBE_DOWN:
+        blame_ourselves(&retry->event, message, sizeof(message));
+        break;
+    case SELFPROBE_UP:
+        if (wants_retry(p, retry->member, &retry->event)) {
+            wait_for_next(p, retry);
+            return;
+        }
+        break;
+    }
+    give_up(p, retry);
+}
+
+static void on_self(void *context, int fd, unsigned ready)
+{
+    struct poller *p = context;
+    struct retry *retry = p->doubted;
+    eventfd_t ignored;
+
+    (void)ready;
+    eventfd_read(fd, &ignored);
+    p->doubted = NULL;
+    p->doubted_end = &p->doubted;
+    while (retry != NULL) {
+        struct retry *next = retry->next;
+
+        settle_doubted(p, retry);
+        retry = next;
+    }
+}
+
+static int watch_self(struct poller *p, struct err *err)
+{
+    if (p->settings.self == NULL) {
+        return 0;
+    }
+    p->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (p->self_fd < 0) {
+        return err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
+    }
+    selfprobe_attach(p->settings.self, p->self_fd);
+    return loop_watch(p->loop, p->self_fd, LOOP_READ, on_self, p, err);
+}
+
+/* --- The end of a check --- */
+
 static void on_done(void *context, void *tag, const struct probe_result *result)
 {
     struct poller *p = context;
     struct check *check = tag;
+    int64_t now_ns = clock_mono_ns();
     struct event event;
     struct verdict verdict;
 
@@ -158,11 +303,8 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
     event.attempt = check->attempt;
     fill_measured(result, &verdict, &event);
     metric_observe(p->metrics.duration, (double)result->timing.total_us / (double)US_PER_SEC);
-    if (wants_retry(p, check, &verdict)) {
-        retries_add(&p->retries, check->member, &event, check->slot_ns,
-                    clock_mono_ns() + check->member->site.retry_seconds * NS_PER_SEC);
-    } else {
-        emit(p, check->member, &event);
+    if (p->settings.self == NULL || !settle(p, check, &event, now_ns)) {
+        conclude(p, check, &event, now_ns);
     }
     verdict_free(&verdict);
     member_end_check(check->member);
@@ -273,7 +415,7 @@ bool poller_is_done(const struct poller *p)
     bool no_more = p->draining || (p->settings.once && p->loaded && p->change == NULL &&
                                    schedule_count(p->schedule) == 0);
 
-    return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0;
+    return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0 && p->doubted == NULL;
 }
 
 /* --- The sites --- */
@@ -506,6 +648,8 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     p->emit = emit_fn;
     p->context = context;
     p->clock_fd = -1;
+    p->self_fd = -1;
+    p->doubted_end = &p->doubted;
     register_metrics(p, m);
     make_checks(p);
     p->schedule = schedule_new(real_offset_ns());
@@ -520,7 +664,7 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
         goto fail;
     }
     p->probe = probe_new(&probe, loop, p->resolver, p->tls, m, on_done, p, err);
-    if (p->probe == NULL || watch_clock(p, err) < 0) {
+    if (p->probe == NULL || watch_clock(p, err) < 0 || watch_self(p, err) < 0) {
         goto fail;
     }
     return p;
@@ -539,6 +683,11 @@ void poller_free(struct poller *p)
         loop_unwatch(p->loop, p->clock_fd);
         close(p->clock_fd);
     }
+    if (p->self_fd >= 0) {
+        selfprobe_detach(p->settings.self, p->self_fd);
+        loop_unwatch(p->loop, p->self_fd);
+        close(p->self_fd);
+    }
     probe_free(p->probe); /* ends what is in flight; the members it borrows are freed after */
     resolver_free(p->resolver);
     tls_free(p->tls);
@@ -551,6 +700,12 @@ void poller_free(struct poller *p)
         retry_free(retry);
     }
     retries_clear(&p->retries);
+    while (p->doubted != NULL) {
+        struct retry *next = p->doubted->next;
+
+        retry_free(p->doubted);
+        p->doubted = next;
+    }
     schedule_free(p->schedule);
     free(p->checks);
     free(p);

@@ -9,6 +9,10 @@
  * until the next attempt starts, and is then not final; it is final when there is no next one: the
  * last was made, the site has left or changed, or the poller drains.
  *
+ * A check that reached nothing at all may be our own network's fault. With a selfprobe its event is
+ * kept until that is known, which takes a few seconds at the most: then it is `unknown`, and no
+ * attempt more is made.
+ *
  * It knows nothing of Kafka: where events go is the emit function's. A process may have several,
  * each in a thread of its own.
  *
@@ -29,6 +33,7 @@
 #include "producer/latest.h"
 #include "producer/loop.h"
 #include "producer/resolver.h"
+#include "producer/selfprobe.h"
 #include "producer/siteset.h"
 
 /* The event's strings live during the call only. */
@@ -40,11 +45,12 @@ struct poller_settings {
     const char *observer; /* this host */
     const char *user_agent;
     struct resolver_settings resolver;
-    bool check_on_start;   /* those too that a start finds, whatever their interval */
-    bool once;             /* each site is checked once, now, and then no more */
-    bool quiet;            /* another poller of the process says and counts what all of them see */
-    struct latest *latest; /* where results are kept for others to read; NULL: nowhere */
-    size_t part;           /* ours in it */
+    struct selfprobe *self; /* NULL: whatever fails is the site's fault */
+    bool check_on_start;    /* those too that a start finds, whatever their interval */
+    bool once;              /* each site is checked once, now, and then no more */
+    bool quiet;             /* another poller of the process says and counts what all of them see */
+    struct latest *latest;  /* where results are kept for others to read; NULL: nowhere */
+    size_t part;            /* ours in it */
 };
 
 struct poller;

@@ -18,14 +18,12 @@ void retries_clear(struct retries *r)
     alarms_free(&r->alarms);
 }
 
-void retries_add(struct retries *r, struct member *member, const struct event *event,
-                 int64_t slot_ns, int64_t due_ns)
+struct retry *retry_new(struct member *member, const struct event *event)
 {
     struct retry *retry = mem_alloc(1, sizeof(*retry));
 
     retry->member = member;
     retry->event = *event;
-    retry->slot_ns = slot_ns;
     retry->event.final_url = retry->final_url = mem_copy_string(event->final_url);
     retry->event.error_message = retry->message = mem_copy_string(event->error_message);
     retry->event.peer = retry->peer = mem_copy_string(event->peer);
@@ -34,8 +32,13 @@ void retries_add(struct retries *r, struct member *member, const struct event *e
         retry->event.answers_json = retry->answers;
     }
     member_begin_check(member);
-    retry->next = member->retry;
-    member->retry = retry;
+    return retry;
+}
+
+void retries_add(struct retries *r, struct retry *retry, int64_t due_ns)
+{
+    retry->next = retry->member->retry;
+    retry->member->retry = retry;
     r->count++;
     alarm_set(&r->alarms, &retry->alarm, due_ns);
 }

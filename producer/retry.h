@@ -1,5 +1,6 @@
 /*
- * retry - failed attempts that wait to be made again, each with the event that tells of it.
+ * retry - failed attempts, each with the event that tells of it: those that wait to be made again,
+ * and those of which it is not known yet whether they are the site's fault.
  *
  * Whether an attempt was the last one of its slot is known when the next one starts or is given
  * up. Its event is kept until then, so that each event is made once and says the truth. It decides
@@ -22,10 +23,11 @@ struct retries {
 
 struct retry {
     struct alarm alarm;
-    struct retry *next; /* of the same site */
+    struct retry *next; /* of the same site; of those that wait for something else: its owner's */
     struct member *member;
     struct event event; /* of the attempt that failed */
     int64_t slot_ns;    /* its slot, by the monotonic clock */
+    int64_t began_ns, ended_ns;
     char *final_url, *message, *answers, *peer;
 };
 
@@ -34,8 +36,10 @@ void retries_init(struct retries *r);
 void retries_clear(struct retries *r);
 
 /* Keeps a copy of what lives in the event for a moment only, and holds the member. */
-void retries_add(struct retries *r, struct member *member, const struct event *event,
-                 int64_t slot_ns, int64_t due_ns);
+struct retry *retry_new(struct member *member, const struct event *event);
+
+/* Takes it over. */
+void retries_add(struct retries *r, struct retry *retry, int64_t due_ns);
 
 /* TIME_NEVER when none waits. */
 int64_t retries_next_due_ns(const struct retries *r);

@@ -22,6 +22,7 @@
 #include "producer/loader.h"
 #include "producer/loop.h"
 #include "producer/publish.h"
+#include "producer/selfprobe.h"
 #include "producer/shards.h"
 #include "producer/sink.h"
 #include "producer/sitemetrics.h"
@@ -50,6 +51,7 @@ struct service {
     struct shards *shards; /* NULL: no topic of sites */
     struct seal *seal;     /* of its sites' secrets; NULL: no key is set */
     struct crew *crew;
+    struct selfprobe *self;         /* NULL: off */
     struct publish *publish;        /* NULL: the events go to the standard output */
     struct kafka_files kafka_files; /* that publish and shards were made with */
     int signal_fd;
@@ -226,6 +228,29 @@ static const char *observer(struct service *s)
     return s->hostname;
 }
 
+static struct resolver_settings resolver_settings(const struct options *o)
+{
+    return (struct resolver_settings){
+        .servers = o->dns_servers,
+        .timeout_ms = o->dns_timeout_ms,
+        .tries = o->dns_tries,
+        .ttl_min_s = o->dns_ttl_min_s,
+        .ttl_max_s = o->dns_ttl_max_s,
+        .negative_ttl_s = o->dns_negative_ttl_s,
+    };
+}
+
+static int start_selfprobe(struct service *s, struct err *err)
+{
+    const struct resolver_settings resolver = resolver_settings(s->options);
+
+    if (s->options->probe_self == NULL) {
+        return 0;
+    }
+    s->self = selfprobe_new(s->options->probe_self, &resolver, s->metrics, err);
+    return s->self == NULL ? -1 : 0;
+}
+
 static int start_crew(struct service *s, int64_t in_flight, const char *version, struct err *err)
 {
     const struct options *o = s->options;
@@ -243,15 +268,8 @@ static int start_crew(struct service *s, int64_t in_flight, const char *version,
                 .check_on_start = o->check_on_start || o->url != NULL,
                 .once = o->once,
                 .latest = s->latest,
-                .resolver =
-                    {
-                        .servers = o->dns_servers,
-                        .timeout_ms = o->dns_timeout_ms,
-                        .tries = o->dns_tries,
-                        .ttl_min_s = o->dns_ttl_min_s,
-                        .ttl_max_s = o->dns_ttl_max_s,
-                        .negative_ttl_s = o->dns_negative_ttl_s,
-                    },
+                .resolver = resolver_settings(o),
+                .self = s->self,
             },
     };
 
@@ -432,8 +450,8 @@ static int start(struct service *s, const char *version, struct err *err)
         source_topic(s->options) != NULL) {
         kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
     }
-    if (start_publish(s, err) < 0 || start_crew(s, in_flight, version, err) < 0 ||
-        start_shards(s, err) < 0) {
+    if (start_publish(s, err) < 0 || start_selfprobe(s, err) < 0 ||
+        start_crew(s, in_flight, version, err) < 0 || start_shards(s, err) < 0) {
         return -1;
     }
     return start_admin(s, err);
@@ -529,6 +547,7 @@ static void stop(struct service *s)
 {
     admin_free(s->admin); /* first: it reads the metrics */
     end_crew(s);
+    selfprobe_free(s->self);
     if (s->shards != NULL) {
         loader_close(s->loader);
         shards_free(s->shards);
@@ -590,6 +609,9 @@ int run_check(const struct options *o, struct err *err)
         printf("%zu sites are valid\n", targets.count);
     }
     targets_free(&targets);
+    if (o->probe_self != NULL && selfprobe_check(o->probe_self, err) < 0) {
+        return -1;
+    }
     if (shards.topic != NULL) {
         printf("sites of topic %s are read when it runs\n", shards.topic);
         if (make_seal(o, &seal, err) < 0) {

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import socket
 
 import pytest
 
@@ -97,3 +98,81 @@ def test_without_time(sited, checking):
     event = found(producer, "often", "slot_missed")
     assert "http" not in event and "slots passed" in event["error"]["message"]
     producer.terminate()
+
+
+def closed_sites(count, options=""):
+    """Sites that refuse connections, on ports that nobody listens on, and what keeps these from others."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    return sockets, [f'name = "closed{n}"; url = "http://127.0.0.1:{each.getsockname()[1]}/"; seconds = 2; {options}'
+                     for n, each in enumerate(sockets)]
+
+
+def statuses(producer, name):
+    return [e["status"] for e in producer.events() if e["site"]["name"] == name]
+
+
+def test_while_our_own_network_is_down(checking):
+    """Everything refuses, and so does the address of probe-self: until somebody listens there."""
+    kept, groups = closed_sites(3, "retries = 1; timeout_ms = 200;")
+    own = socket.socket()
+    own.bind(("127.0.0.1", 0))
+    producer = checking(groups, "--probe-self", f"127.0.0.1:{own.getsockname()[1]}")
+    for n in range(3):
+        event = found(producer, f"closed{n}", "local_network")
+        assert event["final"] and event["attempt"] == 1  # asked again it would be the same
+        assert event["error"]["message"].startswith("our own network is down; 127.0.0.1 port ")
+    producer.wait_for_line('level=warning msg="our own network is down')
+    assert producer.metrics()["sitewatch_local_network_down"] == 1
+    assert "down" not in [e["status"] for e in producer.events()]
+    own.listen()
+    producer.wait_for_line('msg="our own network is up again"')
+    later = after(producer)
+    for n in range(3):
+        process.wait_for(lambda n=n: "down" in statuses(later, f"closed{n}"), f"closed{n} to be down")
+    assert producer.metrics()["sitewatch_local_network_down"] == 0
+    producer.terminate()
+    for each in [own, *kept]:
+        each.close()
+
+
+def test_sites_are_down_while_our_own_network_is_up(sited, checking):
+    kept, groups = closed_sites(3)
+    producer = checking(groups, "--probe-self", f"127.0.0.1:{sited.port}")
+    for n in range(3):
+        process.wait_for(lambda n=n: statuses(producer, f"closed{n}"), f"closed{n} to be checked")
+    assert {e["status"] for e in producer.events()} == {"down"}
+    assert not producer.has_line("our own network")
+    producer.terminate()
+    for each in kept:
+        each.close()
+
+
+def test_one_site_is_down_while_others_are_up(sited, checking):
+    """Whatever probe-self says: others are reached, so that it is not the network."""
+    kept, groups = closed_sites(2)
+    up = [f'name = "up{n}"; url = "{sited.url(f"/ok?beside={n}")}"; seconds = 1;' for n in range(100)]
+    own = groups.pop().split("//")[1].split("/")[0]
+    producer = checking([*up, *groups], "--probe-self", own)
+    process.wait_for(lambda: "down" in statuses(producer, "closed0"), "the closed one to be down")
+    producer.terminate()
+    for each in kept:
+        each.close()
+
+
+def test_a_single_run_asks_for_our_own_network_too(tmp_path):
+    kept, groups = closed_sites(2)
+    own = groups.pop().split("//")[1].split("/")[0]
+    done = sitewatch.run("producer", "--once", "--output", "json", "--targets-file", sites_file(tmp_path, *groups),
+                         "--probe-self", own)
+    assert json.loads(done.stdout)["error"]["type"] == "local_network"
+    for each in kept:
+        each.close()
+
+
+def test_addresses_of_our_own_network_are_checked_first(sited, tmp_path):
+    path = sites_file(tmp_path, f'url = "{sited.url("/ok")}";')
+    done = sitewatch.run("producer", "--targets-file", path, "--probe-self", "example.com", "--check-config")
+    assert done.returncode == 2
+    assert 'probe-self: "example.com": there is no ":port"' in done.stderr
