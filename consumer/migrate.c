@@ -271,6 +271,48 @@ int migrate_run_list(const char *dsn, const struct migration *list, migrate_repo
     return rc;
 }
 
+static int find_missing(const PGresult *recorded, struct err *err)
+{
+    for (const struct migration *m = migrations; m->sql != NULL; m++) {
+        bool found = false;
+
+        for (int row = 0; row < PQntuples(recorded) && !found; row++) {
+            found = pg_int(recorded, row, 0) == m->version;
+        }
+        if (!found) {
+            return err_set(err, ERR_FATAL,
+                           "the schema is older than this program: migration %s is missing; run "
+                           "consumer migrate",
+                           m->name);
+        }
+    }
+    return 0;
+}
+
+int migrate_check(const char *dsn, int *newest, struct err *err)
+{
+    struct pg_fault fault = {0};
+    PGconn *conn = pg_connect(dsn, NULL, err);
+
+    if (conn == NULL) {
+        return -1;
+    }
+    PGresult *recorded =
+        pg_query(conn, "look for migrations",
+                 "SELECT version FROM schema_migrations ORDER BY version", NULL, &fault, err);
+    int rc = -1;
+
+    if (recorded != NULL) {
+        rc = find_missing(recorded, err);
+        *newest = rc < 0 ? 0 : (int)pg_int(recorded, PQntuples(recorded) - 1, 0);
+    } else if (strcmp(fault.sqlstate, "42P01") == 0) {
+        err_set(err, ERR_FATAL, "the database has no schema: run consumer migrate");
+    }
+    PQclear(recorded);
+    PQfinish(conn);
+    return rc;
+}
+
 int migrate_run(const char *dsn, migrate_report_fn *on_applied, void *context, struct err *err)
 {
     return migrate_run_list(dsn, migrations, on_applied, context, err);

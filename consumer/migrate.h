@@ -31,6 +31,11 @@ typedef void migrate_report_fn(void *context, const struct migration *migration)
 int migrate_run(const char *dsn, migrate_report_fn *on_applied, void *context,
                 struct err *err) MUST_CHECK;
 
+/* Without a change: how the schema stands to the migrations that this program has. One that is
+ * missing is ERR_FATAL. *newest is the version of the newest that the database has; a newer one
+ * than ours is no fault, for migrations only add. */
+int migrate_check(const char *dsn, int *newest, struct err *err) MUST_CHECK;
+
 /* The same with another list that ends as `migrations` does. */
 int migrate_run_list(const char *dsn, const struct migration *list, migrate_report_fn *on_applied,
                      void *context, struct err *err) MUST_CHECK;

@@ -120,6 +120,24 @@ static void log_applied(void *context, const struct migration *migration)
     log_write(LOG_INFO, "migration applied", LOG_S("name", migration->name));
 }
 
+static int bring_up_to_date(const struct options *o, struct err *err)
+{
+    int newest = 0, ours = 0;
+
+    if ((!o->no_migrate && migrate_run(o->postgres_dsn, log_applied, NULL, err) < 0) ||
+        migrate_check(o->postgres_dsn, &newest, err) < 0) {
+        return -1;
+    }
+    for (const struct migration *m = migrations; m->sql != NULL; m++) {
+        ours = m->version;
+    }
+    if (newest > ours) {
+        log_write(LOG_WARN, "the schema is newer than this program, which goes on with it",
+                  LOG_I("schema", newest), LOG_I("program", ours));
+    }
+    return 0;
+}
+
 /* Postgres may start after us: try until it is there or a signal ends us. 1: a signal did. */
 static int wait_for_database(struct service *s, struct err *err)
 {
@@ -130,7 +148,7 @@ static int wait_for_database(struct service *s, struct err *err)
     for (;;) {
         struct err why;
 
-        if (migrate_run(s->options->postgres_dsn, log_applied, NULL, &why) == 0) {
+        if (bring_up_to_date(s->options, &why) == 0) {
             return 0;
         }
         if (why.kind != ERR_RETRY) {
@@ -265,12 +283,10 @@ static int start_and_serve(struct service *s, struct err *err)
                             err) < 0) {
         return -1;
     }
-    if (!s->options->no_migrate) {
-        int rc = wait_for_database(s, err);
+    int waited = wait_for_database(s, err);
 
-        if (rc != 0) {
-            return rc < 0 ? -1 : 0;
-        }
+    if (waited != 0) {
+        return waited < 0 ? -1 : 0;
     }
     s->maintainer = maintainer_new(&store, s->metrics, err);
     if (s->maintainer == NULL) {

@@ -151,6 +151,38 @@ static void test_newer_migration_is_left_alone(void **state)
     fixture_assert(f->conn, recorded_sql, all_recorded("\n9999|9999_later"));
 }
 
+static void test_schema_is_looked_at_without_a_change(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    int newest = -1;
+    const char *const sql[] = {"DELETE FROM schema_migrations WHERE version = 2",
+                               "DROP TABLE schema_migrations"};
+    const char *const messages[] = {
+        "the schema is older than this program: migration 0002_state is missing; run consumer "
+        "migrate",
+        "the database has no schema: run consumer migrate"};
+
+    assert_int_equal(migrate_check(f->dsn, &newest, &err), -1);
+    assert_int_equal(err.kind, ERR_RETRY); /* there is no database: somebody else makes it */
+    assert_ok(migrate_run(f->dsn, NULL, NULL, &err), err);
+    f->conn = fixture_connect(f->dsn);
+    assert_ok(migrate_check(f->dsn, &newest, &err), err);
+    for (const struct migration *m = migrations; m->sql != NULL; m++) {
+        assert_true(newest >= m->version);
+    }
+    fixture_exec(f->conn, "INSERT INTO schema_migrations (version, name, checksum)"
+                          " VALUES (9999, '9999_later', 'x')");
+    assert_ok(migrate_check(f->dsn, &newest, &err), err);
+    assert_int_equal(newest, 9999);
+    for (size_t i = 0; i < ROWS(sql); i++) {
+        fixture_exec(f->conn, sql[i]);
+        assert_int_equal(migrate_check(f->dsn, &newest, &err), -1);
+        assert_int_equal(err.kind, ERR_FATAL);
+        assert_string_equal(err.message, messages[i]);
+    }
+}
+
 static const struct {
     const char *name;
     const char *sql;     /* of the second migration */
@@ -275,6 +307,7 @@ int main(void)
         TEST(test_many_begin_at_once),
         TEST(test_recorded_text_that_differs_is_refused),
         TEST(test_newer_migration_is_left_alone),
+        TEST(test_schema_is_looked_at_without_a_change),
         TEST(test_failed_migration_leaves_nothing),
         TEST(test_schema_of_the_dsn),
         TEST(test_role_that_may_not_is_told),
