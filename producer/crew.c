@@ -98,6 +98,9 @@ static int turn(struct worker *w)
 
     int64_t due_ns = poller_next_due_ns(w->poller, may_start);
 
+    if (poller_is_done(w->poller)) {
+        return 0; /* nothing comes any more that would wake it */
+    }
     return loop_turn(w->loop, due_ns < until_ns ? due_ns : until_ns, &w->err);
 }
 
