@@ -129,6 +129,12 @@ void metric_set(struct metric *metric, int64_t value)
     atomic_store_explicit(&metric->level, value, memory_order_relaxed);
 }
 
+int64_t metric_level(const struct metric *metric)
+{
+    assert(metric->kind == GAUGE);
+    return atomic_load_explicit(&metric->level, memory_order_relaxed);
+}
+
 void metric_change(struct metric *metric, int64_t by)
 {
     assert(metric->kind == GAUGE);

@@ -36,6 +36,7 @@ struct metric *metrics_histogram(struct metrics *m, const char *name, const char
 void metric_add(struct metric *metric, uint64_t n);       /* counter */
 uint64_t metric_value(const struct metric *metric);       /* counter, for tests and log lines */
 void metric_set(struct metric *metric, int64_t value);    /* gauge */
+int64_t metric_level(const struct metric *metric);        /* gauge */
 void metric_change(struct metric *metric, int64_t by);    /* gauge that several add up to */
 void metric_observe(struct metric *metric, double value); /* histogram; below 0 counts as 0 */
 

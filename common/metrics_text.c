@@ -154,7 +154,7 @@ static void render_metric(struct text *text, const char *name, const struct metr
         break;
     case GAUGE:
         render_name(text, name, "", metric);
-        text_add(text, "%" PRId64 "\n", atomic_load_explicit(&metric->level, memory_order_relaxed));
+        text_add(text, "%" PRId64 "\n", metric_level(metric));
         break;
     case HISTOGRAM:
         render_histogram(text, name, metric);

@@ -9,7 +9,8 @@ build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev lib
 demo=(postgresql procps openssl ca-certificates)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
-    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus systemd chromium)
+    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte systemd
+    chromium)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 

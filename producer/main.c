@@ -16,6 +16,9 @@ static int do_command(const struct options *o, const char **operands, size_t cou
     if (o->common.health) {
         return options_ask_health(&o->common, PRODUCER_LISTEN, false, err);
     }
+    if (options_check(o, err) < 0) {
+        return -1;
+    }
     if (o->common.check_config) {
         return run_check(o, err);
     }

@@ -7,7 +7,8 @@
 
 #define FIELD(name) offsetof(struct options, name)
 
-static const char *const outputs[] = {"kafka", "json", NULL}; /* in the order of enum output */
+static const char *const outputs[] = {"auto", "kafka", "json",
+                                      NULL}; /* in the order of enum output */
 
 static const struct setting settings[] = {
     COMMON_OPTIONS_ROWS(struct options, common, "LISTEN", COMMON_LISTEN_HELP(PRODUCER_LISTEN)),
@@ -58,14 +59,21 @@ static const struct setting settings[] = {
      .offset = FIELD(once),
      .help =
          "check every site once, print a line each, and exit 1 if any is not up; without Kafka"},
+    {.name = "watch",
+     .type = SETTING_BOOL,
+     .flags = SETTING_FLAG_ONLY,
+     .offset = FIELD(watch),
+     .help = "show every site and its last checks on the terminal, the worst first; without Kafka, "
+             "unless --output kafka asks for it"},
     {.name = "output",
      .env = "OUTPUT",
      .type = SETTING_CHOICE,
      .offset = FIELD(output),
-     .fallback = "kafka",
+     .fallback = "auto",
      .choices = outputs,
      .value_name = "WHERE",
-     .help = "where events go: to Kafka, or as JSON on the standard output, one a line"},
+     .help = "where events go: to Kafka, or as JSON on the standard output, one a line; auto: to "
+             "Kafka, but nowhere with --once or --watch"},
     {.name = "location",
      .env = "LOCATION",
      .type = SETTING_TEXT,
@@ -201,3 +209,19 @@ const struct settings_table producer_options = {
     .settings = settings,
     .count = sizeof(settings) / sizeof(settings[0]),
 };
+
+int options_check(const struct options *o, struct err *err)
+{
+    if (o->watch && o->once) {
+        return err_set(err, ERR_INVALID, "give --once or --watch, not both");
+    }
+    if (o->watch && o->output == OUTPUT_JSON) {
+        return err_set(err, ERR_INVALID, "--watch and --output json are both for the terminal");
+    }
+    return 0;
+}
+
+bool options_want_kafka(const struct options *o)
+{
+    return !o->once && (o->output == OUTPUT_KAFKA || (o->output == OUTPUT_AUTO && !o->watch));
+}

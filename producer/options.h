@@ -8,11 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/err.h"
 #include "common/kafka.h"
 #include "common/options.h"
 #include "common/settings.h"
 
-enum output { OUTPUT_KAFKA, OUTPUT_JSON };
+enum output { OUTPUT_AUTO, OUTPUT_KAFKA, OUTPUT_JSON };
 
 #define PRODUCER_LISTEN "127.0.0.1:9101"
 
@@ -24,7 +25,7 @@ struct options {
     char *targets_file;
     char *targets_topic, *topic_sites; /* producer/source says which of them counts */
     char *sites_secret_key;            /* NULL: secrets of the topic's sites do not open */
-    bool once;
+    bool once, watch;
     int output; /* enum output */
     char *location;
     char *observer; /* NULL: the host's name */
@@ -45,5 +46,10 @@ struct options {
 #define SPOOL_OFF "off"
 
 extern const struct settings_table producer_options;
+
+/* What goes together. ERR_INVALID. */
+int options_check(const struct options *o, struct err *err) MUST_CHECK;
+/* Whether events go to Kafka. */
+bool options_want_kafka(const struct options *o);
 
 #endif

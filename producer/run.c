@@ -1,7 +1,6 @@
 #include "producer/run.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,7 +23,7 @@
 #include "producer/publish.h"
 #include "producer/selfprobe.h"
 #include "producer/shards.h"
-#include "producer/sink.h"
+#include "producer/show.h"
 #include "producer/sitemetrics.h"
 #include "producer/source.h"
 
@@ -51,8 +50,9 @@ struct service {
     struct shards *shards; /* NULL: no topic of sites */
     struct seal *seal;     /* of its sites' secrets; NULL: no key is set */
     struct crew *crew;
-    struct selfprobe *self;         /* NULL: off */
-    struct publish *publish;        /* NULL: the events go to the standard output */
+    struct selfprobe *self; /* NULL: off */
+    struct show *show;
+    struct publish *publish;        /* NULL: no event goes to Kafka */
     struct kafka_files kafka_files; /* that publish and shards were made with */
     int signal_fd;
     int64_t deadline_ns; /* of draining; TIME_NEVER before */
@@ -60,29 +60,10 @@ struct service {
     bool failed;         /* with failed_by */
     struct err failed_by;
 
-    /* The crew's threads write these. */
-    atomic_bool any_down;
-    pthread_mutex_t output_mutex; /* of the standard output, and of what follows */
-    bool output_failed;           /* with output_err */
-    struct err output_err;
+    atomic_bool any_down; /* the crew's threads write it */
 };
 
 /* --- Events; in the crew's threads --- */
-
-static void print(struct service *s, const struct event *event)
-{
-    if (!event->final && s->options->output != OUTPUT_JSON) {
-        return; /* a person's table has one line a site */
-    }
-    pthread_mutex_lock(&s->output_mutex);
-    if (!s->output_failed) {
-        int rc = s->options->output == OUTPUT_JSON ? sink_print_json(stdout, event, &s->output_err)
-                                                   : sink_print_row(stdout, event, &s->output_err);
-
-        s->output_failed = rc < 0;
-    }
-    pthread_mutex_unlock(&s->output_mutex);
-}
 
 static void on_event(void *context, const struct event *event)
 {
@@ -93,9 +74,8 @@ static void on_event(void *context, const struct event *event)
     }
     if (s->publish != NULL) {
         publish_event(s->publish, event);
-    } else {
-        print(s, event);
     }
+    show_event(s->show, event);
 }
 
 static bool may_start(void *context)
@@ -310,7 +290,7 @@ static int start_publish(struct service *s, struct err *err)
         .context = s,
     };
 
-    if (s->options->once || s->options->output == OUTPUT_JSON) {
+    if (!options_want_kafka(s->options)) {
         return 0;
     }
     s->publish = publish_new(&settings, s->metrics, err);
@@ -328,16 +308,20 @@ static int start_publish(struct service *s, struct err *err)
 
 static void start_latest(struct service *s)
 {
+    bool drawn = show_wants_latest(s->show);
     struct latest_settings settings = {
         .parts = s->loops,
-        .sites_max = (size_t)s->options->site_metrics_max,
+        .sites_max = drawn ? LATEST_SITES_MAX : (size_t)s->options->site_metrics_max,
+        .messages = drawn,
     };
 
     if (s->options->once || settings.sites_max == 0) {
         return;
     }
     s->latest = latest_new(&settings, s->metrics);
-    s->sitemetrics = sitemetrics_new(s->latest, s->options->location, s->metrics);
+    if (s->options->site_metrics_max > 0) {
+        s->sitemetrics = sitemetrics_new(s->latest, s->options->location, s->metrics);
+    }
 }
 
 static int start_admin(struct service *s, struct err *err)
@@ -441,13 +425,11 @@ static int start(struct service *s, const char *version, struct err *err)
     if (!s->loaded) {
         return 0; /* told to stop meanwhile */
     }
-    if (s->options->once && s->options->output == OUTPUT_KAFKA &&
-        sink_print_heading(stdout, err) < 0) {
+    start_latest(s);
+    if (show_begin(s->show, s->loop, s->latest, s->metrics, err) < 0) {
         return -1;
     }
-    start_latest(s);
-    if ((!s->options->once && s->options->output == OUTPUT_KAFKA) ||
-        source_topic(s->options) != NULL) {
+    if (options_want_kafka(s->options) || source_topic(s->options) != NULL) {
         kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
     }
     if (start_publish(s, err) < 0 || start_selfprobe(s, err) < 0 ||
@@ -489,33 +471,28 @@ static int turn(struct service *s, struct err *err)
         }
         until_ns = earliest(until_ns, publish_next_due_ns(s->publish));
     }
+    if (show_run_due(s->show, crew_in_flight(s->crew), s->deadline_ns != TIME_NEVER, now_ns, err) <
+        0) {
+        return -1;
+    }
+    until_ns = earliest(until_ns, show_next_due_ns(s->show));
     return loop_turn(s->loop, until_ns, err);
-}
-
-static bool output_failed(struct service *s)
-{
-    pthread_mutex_lock(&s->output_mutex);
-
-    bool failed = s->output_failed;
-
-    pthread_mutex_unlock(&s->output_mutex);
-    return failed;
 }
 
 static int serve(struct service *s, struct err *err)
 {
     notify_ready();
-    while (!s->quit && !s->failed && !output_failed(s) && s->crew != NULL &&
-           !crew_is_done(s->crew) && clock_mono_ns() < s->deadline_ns) {
+    while (!s->quit && !s->failed && s->crew != NULL && !crew_is_done(s->crew) &&
+           clock_mono_ns() < s->deadline_ns) {
         if (turn(s, err) < 0) {
             return -1;
         }
     }
-    if (s->failed || output_failed(s)) {
-        *err = s->failed ? s->failed_by : s->output_err;
+    if (s->failed) {
+        *err = s->failed_by;
         return -1;
     }
-    return 0;
+    return show_check(s->show, err);
 }
 
 static void end_crew(struct service *s)
@@ -548,6 +525,7 @@ static void stop(struct service *s)
     admin_free(s->admin); /* first: it reads the metrics */
     end_crew(s);
     selfprobe_free(s->self);
+    show_free(s->show);
     if (s->shards != NULL) {
         loader_close(s->loader);
         shards_free(s->shards);
@@ -563,7 +541,6 @@ static void stop(struct service *s)
         close(s->signal_fd);
     }
     loop_free(s->loop);
-    pthread_mutex_destroy(&s->output_mutex);
     metrics_free(s->metrics);
 }
 
@@ -571,9 +548,9 @@ int run(const struct options *options, const char *version, bool *any_down, stru
 {
     struct service s = {.options = options, .signal_fd = -1, .deadline_ns = TIME_NEVER};
 
-    pthread_mutex_init(&s.output_mutex, NULL);
     notify_watchdog_init(&s.watchdog);
     s.metrics = metrics_new();
+    s.show = show_new(options);
 
     int rc = start(&s, version, err);
 
@@ -581,6 +558,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
         rc = serve(&s, err);
     }
     if (s.quit) {
+        show_end(s.show);
         log_write(LOG_WARN, "second signal, leaving at once",
                   LOG_I("events_pending", s.publish == NULL ? 0 : publish_pending(s.publish)));
         _exit(EXIT_CLEAN);

@@ -1,20 +1,18 @@
 /*
- * sink - where the poller's events go: Kafka, JSON lines, or a table for a person.
+ * sink - events on the standard output, as they would go to Kafka.
  */
 #ifndef PRODUCER_SINK_H
 #define PRODUCER_SINK_H
 
-#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/err.h"
 #include "common/event.h"
 
-/* One event a line, as it would go to Kafka. ERR_FATAL when `out` takes no more (a closed pipe). */
+/* One event a line. ERR_FATAL when `out` takes no more (a closed pipe). */
 int sink_print_json(FILE *out, const struct event *event, struct err *err) MUST_CHECK;
 
-/* A line of the table of --once: status, name, code, time by phase, and what is wrong. */
-int sink_print_row(FILE *out, const struct event *event, struct err *err) MUST_CHECK;
-int sink_print_heading(FILE *out, struct err *err) MUST_CHECK;
+/* What was written to it goes out at once. ERR_FATAL as above. */
+int sink_flush(FILE *out, struct err *err) MUST_CHECK;
 
 #endif

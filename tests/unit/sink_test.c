@@ -1,4 +1,4 @@
-/* What a person sees of a check, and that nothing of it steers the terminal. */
+/* Events on the standard output. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,32 +28,6 @@ static void fill(struct event *e)
     e->http_status = 500;
     e->http_version = "1.1";
     e->timing.total_us = 12345;
-}
-
-static void test_row(void **state)
-{
-    struct event e;
-    struct err err;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-
-    (void)state;
-    fill(&e);
-    assert_int_equal(sink_print_heading(out, &err), 0);
-    assert_int_equal(sink_print_row(out, &e, &err), 0);
-    e.status = CHECK_UP;
-    e.error = ERROR_NONE;
-    e.http_status = 0;
-    assert_int_equal(sink_print_row(out, &e, &err), 0);
-    fclose(out);
-    assert_non_null(strstr(text, "STATUS"));
-    assert_non_null(strstr(text, "down       500      12.3        -"));
-    assert_non_null(strstr(text, "shop?[2J"));
-    assert_non_null(strstr(text, "status: status 500?? is not in 200-399\n"));
-    assert_non_null(strstr(text, "up           -"));
-    assert_null(strchr(text, '\x1b'));
-    free(text);
 }
 
 static void test_json_is_one_line_each(void **state)
@@ -90,7 +64,6 @@ static void test_a_closed_output_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_row),
         cmocka_unit_test(test_json_is_one_line_each),
         cmocka_unit_test(test_a_closed_output_is_an_error),
     };
