@@ -18,9 +18,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
                 $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CPPFLAGS)
+# What is built does not say where it was built.
+PREFIX_MAP   ?= -ffile-prefix-map=$(CURDIR)=.
 WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(CFLAGS)
-ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now $(LDFLAGS)
+ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(PREFIX_MAP) $(CFLAGS)
+ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 LIBS         := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
 API_LIBS     := $(shell pkg-config --libs $(API_PKGS) 2>/dev/null)
 
@@ -132,7 +134,8 @@ TSAN_FLAGS := CFLAGS='-O1 -g -fsanitize=thread' FORTIFY=-U_FORTIFY_SOURCE \
               LINK_IN=tests/stand/tsan/c11threads.c
 FUZZ_FLAGS := CC=clang CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
               -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE
-COVERAGE_FLAGS := CFLAGS='-O0 -g --coverage -fprofile-update=atomic' FORTIFY=-U_FORTIFY_SOURCE
+COVERAGE_FLAGS := CFLAGS='-O0 -g --coverage -fprofile-update=atomic' FORTIFY=-U_FORTIFY_SOURCE \
+                  PREFIX_MAP=
 
 test: ## every check there is, as CI runs it
 	deploy/deps.sh test
@@ -150,6 +153,9 @@ test-web: all ## the dashboard in a browser (ARGS='--test-name-pattern=text')
 
 screenshots: all ## the pictures of docs/, by the tests of the dashboard
 	WEB_SCREENSHOTS=$(CURDIR)/docs $(PYTHON) -B tests/web/run --test-name-pattern=picture
+
+test-deploy: all ## images and stacks of deploy/, with a container engine (ARGS='-k name')
+	$(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/deploy $(ARGS)
 
 test-cov: coverage
 
@@ -224,7 +230,7 @@ SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] t
 PRODUCT := $(filter common/% producer/% consumer/% api/%,$(SOURCES))
 SCRIPTS  = $(shell git ls-files -co --exclude-standard | xargs -r grep -lE '^\#!/(usr/)?bin/(env )?(ba)?sh' 2>/dev/null)
 LINTS   := lint-gcc lint-clang lint-format lint-tidy lint-cppcheck lint-shell lint-bans lint-headers \
-           lint-man lint-units lint-hardening lint-packages
+           lint-man lint-units lint-hardening lint-packages lint-docker
 BANNED  := sprintf|vsprintf|strcpy|stpcpy|strncpy|strcat|strncat|strtok|atoi|atol|atof|gets|gmtime|localtime
 
 lint: $(LINTS) ## warnings as errors, analyzers, formats, banned functions
@@ -276,6 +282,15 @@ lint-hardening: all # what compiler and linker were asked for is in the programs
 
 lint-packages: all # vulnerabilities of the libraries on this machine; shown, no failure
 	@tests/lint/packages.sh $(PROGRAMS)
+
+TOOLS := build/tools
+$(TOOLS)/.installed: tests/requirements.txt
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+lint-docker: $(TOOLS)/.installed
+	@$(TOOLS)/bin/hadolint $(wildcard deploy/Dockerfile)
 
 # ---- installing, and the short forms for work on one machine ----
 
@@ -338,6 +353,42 @@ local-run-unit-tests: test-unit
 local-show-coverage: show-coverage
 local-run-code-checks: lint
 
+# ---- containers: docs/deploy.md ----
+
+IMAGES  ?= sitewatch
+TAG     ?= latest
+COMPOSE  = IMAGES=$(IMAGES) TAG=$(TAG) docker compose --project-directory deploy/local
+EPOCH   := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+image-%: FORCE
+	docker build --quiet --file deploy/Dockerfile --target $* --tag $(IMAGES)/$*:$(TAG) \
+	    --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(EPOCH) \
+	    --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) \
+	    --build-arg CREATED=$(shell date -u -d @$(EPOCH) +%FT%TZ) .
+images: image-producer image-consumer image-api image-sites ## an image a program, and the sites'
+
+up: ## the local stack in containers: Kafka, Postgres, sites, all programs
+	IMAGES=$(IMAGES) TAG=$(TAG) deploy/local/run.sh
+down: ## stop it, and remove all that it made
+	IMAGES=$(IMAGES) TAG=$(TAG) deploy/local/cleanup.sh
+logs: ## what its containers say
+	$(COMPOSE) logs --follow
+
+docker-install: images
+docker-run-migration: images
+	$(COMPOSE) run --rm migrate
+docker-run-website-seeding: images
+	$(COMPOSE) run --rm consumer seed /etc/sitewatch/sites.conf
+docker-run-monitor-producer: images
+	$(COMPOSE) up --no-log-prefix producer
+docker-run-monitor-consumer: images
+	$(COMPOSE) up --no-log-prefix consumer
+docker-run-unit-tests: image-checks
+	docker run --rm $(IMAGES)/checks:$(TAG) test-unit
+docker-show-coverage: image-checks
+	docker run --rm $(IMAGES)/checks:$(TAG) coverage
+docker-run-code-checks: image-checks
+	docker run --rm $(IMAGES)/checks:$(TAG) lint
+
 clean: ## remove everything that was built
 	rm -rf build build-asan build-tsan build-fuzz build-lint build-clang build-coverage build-rows
 
@@ -346,12 +397,14 @@ help: ## this list
 	    printf '  %-28s %s\n' "$$target" "$$what"; done
 
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
-        test-integration test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
+        test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale soak lint $(LINTS) install \
         install-files uninstall sbom hooks \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
-        local-run-code-checks clean help FORCE
+        local-run-code-checks images up down logs docker-install docker-run-migration \
+        docker-run-website-seeding docker-run-monitor-producer docker-run-monitor-consumer \
+        docker-run-unit-tests docker-show-coverage docker-run-code-checks clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -167,11 +167,13 @@ static int on_verify(rd_kafka_t *rk, const char *broker, int32_t broker_id, int 
     return 0;
 }
 
-/* What on_verify has said already. */
+/* What on_verify has said already, or librdkafka itself: a consumer's failure once more as an
+ * error, with the client's name before it. */
 static bool is_said(const char *facility, const char *text)
 {
     return strcmp(facility, "SSLCERTVRFY") == 0 ||
-           strstr(text, "certificate verify failed") != NULL;
+           strstr(text, "certificate verify failed") != NULL ||
+           (strcmp(facility, "ERROR") == 0 && kafka_words_of_line(text) != NULL);
 }
 
 void kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)

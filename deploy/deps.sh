@@ -1,21 +1,26 @@
 #!/bin/bash
-# deps.sh build|demo|test|bench - install, with apt-get, what that task needs and this machine lacks.
+# deps.sh build|image|demo|container-test|test|bench - install, with apt-get, what that task needs and this machine lacks.
 # Debian 12 and 13. Prints one line: the packages, or that there is nothing to install.
 set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev libpq-dev
     libpcre2-dev libcjson-dev libconfig-dev libmicrohttpd-dev libc-ares-dev libssl-dev uthash-dev
     libsqlite3-dev libsodium-dev zlib1g-dev libsystemd-dev)
+image=(ca-certificates)
 demo=(postgresql procps openssl ca-certificates)
+# For tests that find a Kafka and a Postgres running.
+container_test=(python3 python3-pytest python3-psycopg2 python3-confluent-kafka openssl)
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
-    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte systemd
-    chromium)
+    python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte
+    python3-venv systemd chromium)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 
 case ${1-} in
 build) wanted=("${build[@]}") ;;
+image) wanted=("${build[@]}" "${image[@]}") ;;
+container-test) wanted=("${container_test[@]}") ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
 bench) wanted=("${build[@]}" "${demo[@]}" "${bench[@]}") ;;
 test)
@@ -31,7 +36,7 @@ test)
     command -v npm >/dev/null || wanted+=(npm)
     ;;
 *)
-    echo "usage: deploy/deps.sh build|demo|test|bench" >&2
+    echo "usage: deploy/deps.sh build|image|demo|container-test|test|bench" >&2
     exit 2
     ;;
 esac

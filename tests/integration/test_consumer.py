@@ -264,6 +264,7 @@ def test_a_postgres_that_starts_later_is_waited_for(pipeline):
     consumer.terminate()
 
 
+@pytest.mark.own_servers  # that take any password
 def test_log_of_a_consumer_never_holds_the_password(pipeline):
     env = {"POSTGRES_DSN": pipeline.env["POSTGRES_DSN"] + " password=open-sesame", "LOG_LEVEL": "debug"}
     consumer = pipeline.consumer(**env).wait_until_ready()
