@@ -223,6 +223,9 @@ scale: all stand ## 10,000 and 1,000,000 sites on one core: lag, start, reload, 
 	SCALE=$(SCALE) SCALE_ASSERT_TIMES=1 TEST_SECONDS_MAX=900 \
 	    $(MAKE) test-integration ARGS='-s -k many_sites_on_one_core'
 
+scale-out: all stand ## many producers of the topic's sites: shared, killed, joined, moved, 1,000,000 sites (15 min)
+	SITEWATCH_BIN=$${SITEWATCH_BIN:-$(BUILD)/bin} $(PYTHON) -B tests/scaleout
+
 # ---- lint: each lint-* is one check of its own ----
 
 SOURCES := $(wildcard common/*.[ch] producer/*.[ch] consumer/*.[ch] api/*.[ch] tests/*/*.[ch] \
@@ -398,7 +401,7 @@ help: ## this list
 
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
-        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale soak lint $(LINTS) install \
+        fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale scale-out soak lint $(LINTS) install \
         install-files uninstall sbom hooks \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \

@@ -530,6 +530,7 @@ static void stop(struct service *s)
         loader_close(s->loader);
         shards_free(s->shards);
     }
+    seal_free(s->seal);
     loader_free(s->loader);
     sitemetrics_free(s->sitemetrics);
     latest_free(s->latest);
