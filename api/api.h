@@ -11,11 +11,13 @@
 
 struct events;
 struct overview;
+struct pipeline;
 struct public_page;
 
 struct api {
     struct db *db;
     struct events *events;
+    struct pipeline *pipeline;
     struct public_page *public_page;
     struct overview *overview;
     const struct metrics *metrics;

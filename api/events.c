@@ -72,7 +72,9 @@ struct events {
 /* The state as GET /websites/{id} has it. Needs: website_id of `c`. */
 #define STATE_JSON                                                                                 \
     "SELECT json_strip_nulls(json_build_object('id', w.website_id, 'name', w.name,"                \
-    " 'state', t.status, 'since', l.since, 'last_slot', t.last_slot,"                              \
+    " 'state', t.status, 'since', coalesce(CASE WHEN t.status = 'down' THEN"                       \
+    "   (SELECT incident_slot FROM site_overall WHERE website_id = w.website_id) END, l.since),"   \
+    " 'last_slot', t.last_slot,"                                                                   \
     " 'locations', coalesce(l.all, '[]')))::text AS json"                                          \
     " FROM websites w JOIN site_status t USING (website_id)"                                       \
     " CROSS JOIN LATERAL ("                                                                        \

@@ -234,7 +234,9 @@ static cJSON *parameters_of(const struct route *route)
 
     if (strstr(route->path, "{id}") != NULL) {
         add_parameter(parameters, "path", "id", "{\"type\":\"integer\",\"minimum\":1}",
-                      "of the site", true);
+                      strncmp(route->path, "/dead-letters", 13) == 0 ? "of the dead letter"
+                                                                     : "of the site",
+                      true);
     }
     for (size_t i = 0; route->query != NULL && route->query[i].name != NULL; i++) {
         const struct route_parameter *p = &route->query[i];

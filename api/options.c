@@ -106,6 +106,13 @@ static const struct setting settings[] = {
      .value_name = "TAG",
      .help = "show name, state and uptime of sites with this tag without a token, at /status and "
              "/badge/ID.svg; without it: of none"},
+    {.name = "api-programs",
+     .env = "API_PROGRAMS",
+     .type = SETTING_TEXT,
+     .offset = FIELD(programs),
+     .value_name = "HOST:PORT,...",
+     .help =
+         "admin endpoints of the producers and consumers, which /pipeline tells of; at most 64"},
     {.name = "api-allow-options",
      .env = "API_ALLOW_OPTIONS",
      .type = SETTING_TEXT,

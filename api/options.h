@@ -24,6 +24,7 @@ struct options {
     char *cert_file, *key_file;
     char *cors_origin;
     char *public_tag;
+    char *programs;
     char *allow_options;
     char *sites_secret_key;
     int scope; /* 0: read, 1: write */

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "api/assets.h"
+#include "api/dead_letters.h"
 #include "api/events.h"
 #include "api/monitoring.h"
 #include "api/openapi.h"
 #include "api/overview.h"
+#include "api/pipeline.h"
 #include "api/public.h"
 #include "api/route.h"
 #include "api/website_edit.h"
@@ -47,6 +49,8 @@ static void metrics(const struct api *api, PGconn *conn, const struct request *r
 {
     enum metrics_format format = metrics_format_of(request_header(r, "Accept"));
     size_t len;
+
+    pipeline_want(api->pipeline); /* its figures are those of the last look */
     char *text = metrics_render(api->metrics, format, &len);
 
     (void)conn;
@@ -66,6 +70,8 @@ static void metrics(const struct api *api, PGconn *conn, const struct request *r
     X("/web/icon.svg", "icon.svg", "image/svg+xml", "", "getDashboardIcon", "Its icon")            \
     X("/web/list.js", "list.js", "text/javascript", UTF_8, "getDashboardList", "Its list")         \
     X("/web/live.js", "live.js", "text/javascript", UTF_8, "getDashboardLive", "How it is told")   \
+    X("/web/pipeline.js", "pipeline.js", "text/javascript", UTF_8, "getDashboardPipeline",         \
+      "Its page of the pipeline")                                                                  \
     X("/web/plot.js", "plot.js", "text/javascript", UTF_8, "getDashboardPlot", "Its plots")        \
     X("/web/site.js", "site.js", "text/javascript", UTF_8, "getDashboardSite", "A site's page")    \
     X("/web/sites.js", "sites.js", "text/javascript", UTF_8, "getDashboardSites", "Its sites")     \
@@ -235,6 +241,33 @@ static const struct route routes[] = {
      monitoring_incidents_query,
      NULL,
      {{200, "IncidentPage"}}},
+    {"GET",
+     "/pipeline",
+     SCOPE_READ,
+     pipeline_get,
+     "getPipeline",
+     "Whether each part of the pipeline is well, and why",
+     NULL,
+     NULL,
+     {{200, "Pipeline"}}},
+    {"GET",
+     "/dead-letters",
+     SCOPE_READ,
+     dead_letters_list,
+     "listDeadLetters",
+     "Messages that are no valid events, newest first",
+     dead_letters_list_query,
+     NULL,
+     {{200, "DeadLetterPage"}}},
+    {"GET",
+     "/dead-letters/{id}",
+     SCOPE_READ,
+     dead_letters_get,
+     "getDeadLetter",
+     "One of them, with its key and payload",
+     NULL,
+     NULL,
+     {{200, "DeadLetter"}}},
     {"GET",
      "/events",
      SCOPE_READ,

@@ -14,8 +14,10 @@
 #include "api/figures.h"
 #include "api/http.h"
 #include "api/overview.h"
+#include "api/pipeline.h"
 #include "api/public.h"
 #include "api/route.h"
+#include "api/scrape.h"
 #include "api/token.h"
 #include "api/website_body.h"
 #include "common/listen.h"
@@ -70,6 +72,9 @@ static int read_settings(struct service *s, struct err *err)
     if (website_body_check_allowed(s->options->allow_options, err) < 0 || read_pem(s, err) < 0 ||
         pg_check_start(s->options->postgres_dsn, err) < 0) {
         return -1;
+    }
+    if (scrape_check(s->options->programs, err) < 0) {
+        return err_context(err, "api-programs");
     }
     s->seal = keys == NULL ? NULL : seal_new(keys, err);
     s->api.seal = s->seal;
@@ -228,6 +233,10 @@ static int start(struct service *s, struct err *err)
         s->figures = figures_new(s->api.db, err);
         rc = s->figures == NULL ? -1 : 0;
     }
+    if (rc == 0) {
+        s->api.pipeline = pipeline_new(s->api.db, s->options->programs, s->metrics, err);
+        rc = s->api.pipeline == NULL ? -1 : 0;
+    }
     if (rc != 0) {
         close(listen_fd);
         return rc;
@@ -241,8 +250,8 @@ int run(const struct options *options, struct err *err)
 {
     struct service s = {.options = options, .metrics = metrics_new(), .signal_fd = -1};
 
-    /* A connection a thread, and one for the figures. */
-    s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads + 1),
+    /* A connection a thread, one for the figures and one for the pipeline. */
+    s.api = (struct api){.db = db_new(options->postgres_dsn, (int)options->threads + 2),
                          .public_page = public_new(options->public_tag),
                          .metrics = s.metrics,
                          .cors_origin = options->cors_origin,
@@ -258,6 +267,7 @@ int run(const struct options *options, struct err *err)
     events_end(s.api.events);
     http_free(s.http);
     events_free(s.api.events);
+    pipeline_free(s.api.pipeline);
     public_free(s.api.public_page);
     overview_free(s.api.overview);
     figures_free(s.figures);

@@ -12,6 +12,7 @@ BODIES = {("post", "/websites"): {"url": "https://other.example/"},
           ("put", "/websites"): {"url": "https://example.com/", "seconds": 30},
           ("put", "/websites/{id}"): {"url": "https://example.com/"},
           ("patch", "/websites/{id}"): {"seconds": 50}}
+ENDLESS = ("/events",)
 LAST = {"get": 0, "post": 1, "put": 2, "patch": 3, "delete": 4}
 
 
@@ -33,7 +34,8 @@ def test_every_route_works_as_the_api_s_own_role(api_database, login):
     assert len(operations) >= 15
     for method, path in operations:
         asked = path.replace("{id}", str(site["id"])) + QUERIES.get(path, "")
-        answer = api.ask(method.upper(), asked, BODIES.get((method, path)))
+        asks = "HEAD" if path in ENDLESS else method.upper()
+        answer = api.ask(asks, asked, BODIES.get((method, path)))
         wanted = answer.status < 300 if path in QUERIES or (method, path) in BODIES or method == "delete" else True
         assert wanted and answer.status < 500, (method, path, answer.status, answer.body)
     with_key = {"Idempotency-Key": "k"}
@@ -48,7 +50,7 @@ def test_every_route_works_as_the_api_s_own_role(api_database, login):
 @pytest.mark.parametrize("statement", [
     "INSERT INTO checks (website_id, slot) VALUES (1, now())", "UPDATE checks SET status = 'up'",
     "DELETE FROM checks", "TRUNCATE checks", "DELETE FROM websites", "UPDATE site_state SET status = 'up'",
-    "DELETE FROM incidents", "DELETE FROM kafka_offsets", "SELECT payload FROM dead_letters",
+    "DELETE FROM incidents", "DELETE FROM kafka_offsets", "UPDATE dead_letters SET reason = 'x'", "INSERT INTO site_changes (change) VALUES ('many')",
     "DELETE FROM site_outbox", "UPDATE schema_migrations SET name = 'x'", "CREATE TABLE mine ()",
     "SELECT rollups_turn(1, '0')",
 ])

@@ -149,6 +149,8 @@ def test_changes_are_told_in_their_order(api, streams):
     process.wait_for(lambda: len(stream.events) == 1, "the site to be told of")
     store_checks(api, site["id"], ["up"])
     stream.wait_for_events(2)
+    api.query("INSERT INTO site_overall (website_id, incident_slot, quorum)"
+              " VALUES (%s, '2026-11-21 08:00:00+00', 1) RETURNING 1", site["id"])
     turn(api, site["id"], "down")
     stream.wait_for_events(3)
     turn(api, site["id"], "down")  # the same again is no change
@@ -165,7 +167,9 @@ def test_changes_are_told_in_their_order(api, streams):
     down = stream.events[2][1]
     assert set(down) == {"id", "name", "state", "since", "last_slot", "locations"}
     assert down["name"] == "shop" and down["locations"] == [{"location": "here", "status": "down"}]
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", down["since"])
+    assert down["since"] == "2026-11-21T08:00:00+00:00"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00", down["last_slot"])
+    assert stream.events[1][1]["since"] == stream.events[1][1]["last_slot"]
     assert stream.response.headers["Content-Type"] == "text/event-stream"
     assert stream.response.headers["Cache-Control"] == "no-store"
     assert "Content-Encoding" not in stream.response.headers

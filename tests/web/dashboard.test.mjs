@@ -34,6 +34,15 @@ const PAGES = {
     },
   },
   edit: { path: "#/sites/1/edit", ready: "#field-url" },
+  pipeline: { path: "#/pipeline", ready: ".wide td .state" },
+  "pipeline, a letter": {
+    path: "#/pipeline", ready: ".wide td .state",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Look at 1", exact: true }).click();
+      await page.locator("h3:focus").waitFor();
+    },
+  },
+  "pipeline, none": { stand: empty, path: "#/pipeline", ready: "text=There are none." },
   "no such page": { path: "#/nothing", ready: "main a" },
 };
 
@@ -94,6 +103,32 @@ test("sites are searched, filtered and sorted", async () => {
   await page.getByRole("button", { name: /^p95/ }).click();
   assert.equal((await names())[0], "mail");
   assert.equal((await names()).at(-1), "old intranet"); // it has no p95
+  await page.end();
+});
+
+/* --- The pipeline's page --- */
+
+test("the pipeline's page says what is not well, and shows a dead letter as text by keyboard alone", async () => {
+  const page = await open(few, "#/pipeline");
+  await page.locator(".wide td .state").first().waitFor();
+  assert.match(await page.locator(".count").innerText(), /^\d+ of \d+ parts not well, \d+ unknown, as of /);
+  const first = page.locator("table", { hasText: "Parts of the pipeline" }).locator("tbody tr").first();
+  assert.match(await first.innerText(), /not well/);
+  await page.locator("tr", { hasText: "api-programs names no program" }).locator(".state-unknown").waitFor();
+  await tabTo(page, "td button");
+  await page.keyboard.press("Enter");
+  await page.locator("h3:focus", { hasText: "Dead letter 2" }).waitFor();
+  assert.equal(await page.locator("pre").nth(1).innerText(), "/wA=");
+  await tabTo(page, "td button", { back: true });
+  await page.keyboard.press("Enter");
+  await page.locator("h3:focus", { hasText: "Dead letter 1" }).waitFor();
+  assert.equal(await page.locator("pre").nth(1).innerText(), "<img src=x onerror=\"window.ran = 1\"><script>window.ran = 1</script>");
+  assert.equal(await page.evaluate(() => window.ran), undefined);
+  assert.equal(await page.locator("p code").last().innerText(), "consumer dead-letters replay 1");
+  await tabTo(page, "p button");
+  await page.keyboard.press("Enter");
+  await page.locator("p button", { hasText: /Copied|Selected/ }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Older" }).isDisabled(), true);
   await page.end();
 });
 

@@ -71,3 +71,9 @@ INSERT INTO rollup_stale_hours SELECT DISTINCT website_id, hour_of(slot), locati
 INSERT INTO rollup_stale_days SELECT DISTINCT website_id, day_of(slot), location_id, now() FROM made;
 UPDATE rollup_stale_hours SET due = now() + interval '1 hour' WHERE begins = hour_of(now());
 SELECT rollups_turn(1000000, '0');
+
+INSERT INTO dead_letters ("offset", payload_bytes, partition, in_topic, topic, reason, detail, key, payload, payload_sha256)
+SELECT n, length(bytes), 0, true, 'checks-success', reason, detail, convert_to('shop', 'UTF8'), bytes, sha256(bytes)
+FROM (VALUES
+    (1, 'json', 'not a value, at byte 0: <b>x</b>', convert_to('<img src=x onerror="window.ran = 1"><script>window.ran = 1</script>', 'UTF8')),
+    (2, 'text', 'not UTF-8, at byte 0', '\xff00'::bytea)) AS d (n, reason, detail, bytes);
