@@ -218,6 +218,11 @@ bench-queries: all stand ## queries of a dashboard over a month's rows and a yea
 soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors and lag (SOAK_SECONDS=)
 	$(PYTHON) -B tests/soak
 
+schemathesis: stand tools ## ask the api all that /openapi.json says, for ten minutes (SCHEMA_SECONDS=, SCHEMA_SEED=)
+	$(MAKE) build-asan
+	SITEWATCH_BIN=build-asan/bin SCHEMA_SECONDS=$${SCHEMA_SECONDS:-600} TEST_SECONDS_MAX=1200 \
+	    $(MAKE) test-integration ARGS='-k schemathesis'
+
 SCALE ?= 10000:5:120,1000000:300:180
 scale: all stand ## 10,000 and 1,000,000 sites on one core: lag, start, reload, memory (10 min)
 	SCALE=$(SCALE) SCALE_ASSERT_TIMES=1 TEST_SECONDS_MAX=900 \
@@ -292,7 +297,9 @@ $(TOOLS)/.installed: tests/requirements.txt
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-lint-docker: $(TOOLS)/.installed
+tools: $(TOOLS)/.installed
+
+lint-docker: tools
 	@$(TOOLS)/bin/hadolint $(wildcard deploy/Dockerfile)
 
 # ---- installing, and the short forms for work on one machine ----
@@ -408,6 +415,7 @@ help: ## this list
         local-run-code-checks images up down logs docker-install docker-run-migration \
         docker-run-website-seeding docker-run-monitor-producer docker-run-monitor-consumer \
         docker-run-unit-tests docker-show-coverage docker-run-code-checks clean help FORCE
+.PHONY: tools schemathesis
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
