@@ -144,7 +144,7 @@ test: ## every check there is, as CI runs it
 test-unit: units ## the unit tests
 	$(PYTHON) -B tests/run --units $(BUILD)
 
-test-integration: all stand $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
+test-integration: all stand tools $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
 	SITEWATCH_BIN=$${SITEWATCH_BIN:-$(BUILD)/bin} SITEWATCH_STAND=$(BUILD)/tests/stand \
 	    $(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/integration $(ARGS)
 

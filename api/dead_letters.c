@@ -9,9 +9,9 @@
 #define SIZE_DEFAULT 50
 
 const struct route_parameter dead_letters_list_query[] = {
-    {"reason", "{\"type\":\"string\",\"minLength\":1}", "only those with this reason", false},
-    {"topic", "{\"type\":\"string\",\"minLength\":1}", "only those from this topic", false},
-    {"before", "{\"type\":\"integer\",\"minimum\":1}",
+    {"reason", ROUTE_TEXT, "only those with this reason", false},
+    {"topic", ROUTE_TEXT, "only those from this topic", false},
+    {"before", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000000000000}",
      "only those with a lower id: the `next` of an answer", false},
     {"size", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":200,\"default\":50}",
      "letters of a page", false},
@@ -58,7 +58,7 @@ void dead_letters_list(const struct api *api, PGconn *conn, const struct request
     int64_t before, size;
 
     (void)api;
-    if (!request_int(r, "before", 1, INT64_MAX, INT64_MAX, &before, a) ||
+    if (!request_int(r, "before", 1, REQUEST_ID_MAX, INT64_MAX, &before, a) ||
         !request_int(r, "size", 1, SIZE_MAX_ROWS, SIZE_DEFAULT, &size, a)) {
         return;
     }

@@ -41,6 +41,7 @@ struct exchange {
     size_t len, size;
     int refused; /* the status to refuse it with once it is in; 0: none */
     int64_t wait_s;
+    int64_t body_bytes_max;
     struct request request;
 };
 
@@ -228,6 +229,12 @@ static int64_t content_length(const struct request *r)
     return text == NULL ? 0 : strtoll(text, NULL, 10);
 }
 
+static bool says_body(const struct request *r)
+{
+    return request_header(r, MHD_HTTP_HEADER_CONTENT_LENGTH) != NULL ||
+           request_header(r, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+}
+
 /* The status to refuse a request with of which only the headers are in; 0: none. */
 static int judge_head(struct http *http, struct MHD_Connection *connection, struct exchange *x,
                       const char *url)
@@ -244,9 +251,6 @@ static int judge_head(struct http *http, struct MHD_Connection *connection, stru
         !is_text(url, strlen(url))) {
         return MHD_HTTP_BAD_REQUEST;
     }
-    if (content_length(&x->request) > http->settings.body_bytes_max) {
-        return MHD_HTTP_CONTENT_TOO_LARGE;
-    }
     return 0;
 }
 
@@ -259,16 +263,24 @@ static struct exchange *exchange_begin(struct http *http, struct MHD_Connection 
     x->request.path = url;
     x->request.method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
     x->refused = judge_head(http, connection, x, url);
+    x->body_bytes_max = http->settings.body_bytes_max;
+    if (x->refused == 0 && says_body(&x->request) &&
+        http->settings.may_send_much(http->context, &x->request)) {
+        x->body_bytes_max = http->settings.much_bytes_max;
+    }
+    if (x->refused == 0 && content_length(&x->request) > x->body_bytes_max) {
+        x->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+    }
     return x;
 }
 
 /* What is over the limit is passed over, so that the client reads the answer before the end. */
-static void exchange_add(const struct http *http, struct exchange *x, const char *bytes, size_t len)
+static void exchange_add(struct exchange *x, const char *bytes, size_t len)
 {
     if (x->refused != 0) {
         return;
     }
-    if (len > (size_t)http->settings.body_bytes_max - x->len) {
+    if (len > (size_t)x->body_bytes_max - x->len) {
         x->refused = MHD_HTTP_CONTENT_TOO_LARGE;
         return;
     }
@@ -290,8 +302,7 @@ static void refuse(const struct http *http, const struct exchange *x, struct ans
         answer_headerf(a, "Retry-After", "%d", (int)x->wait_s);
         break;
     case MHD_HTTP_CONTENT_TOO_LARGE:
-        answer_problem(a, x->refused, "the body is longer than %d bytes",
-                       (int)http->settings.body_bytes_max);
+        answer_problem(a, x->refused, "the body is longer than %d bytes", (int)x->body_bytes_max);
         break;
     default:
         answer_problem(a, x->refused,
@@ -316,7 +327,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             return MHD_YES;
         }
     } else if (*upload_len > 0) {
-        exchange_add(http, x, upload, *upload_len);
+        exchange_add(x, upload, *upload_len);
         *upload_len = 0;
         return MHD_YES;
     }

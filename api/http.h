@@ -18,13 +18,19 @@
 
 #define HTTP_HEADER_BYTES_MAX 16384 /* of a request's line and headers */
 
+/* Whether a request of which the headers are in may have a body of the larger size. Called from
+ * several threads at once. */
+typedef bool http_may_send_much(void *context, const struct request *r);
+
 struct http_settings {
     int listen_fd; /* taken over */
     int threads;
     int connections_max;
     int connections_per_address_max;
-    int timeout_s;                  /* without a byte */
-    int64_t body_bytes_max;         /* of a request */
+    int timeout_s;          /* without a byte */
+    int64_t body_bytes_max; /* of a request */
+    int64_t much_bytes_max; /* of one that may send more */
+    http_may_send_much *may_send_much;
     int64_t rate_per_second;        /* requests of one address; 0: without limit */
     const char *cert_pem, *key_pem; /* NULL: without TLS; kept by pointer */
 };

@@ -24,8 +24,7 @@
     }
 
 const struct route_parameter monitoring_checks_query[] = {
-    {"url", "{\"type\":\"string\",\"minLength\":1}", "of the site; the checks of all with this url",
-     true},
+    {"url", ROUTE_TEXT, "of the site; the checks of all with this url", true},
     RANGE_PARAMETERS,
     {0},
 };
@@ -36,7 +35,8 @@ const struct route_parameter monitoring_site_checks_query[] = {
 };
 
 const struct route_parameter monitoring_incidents_query[] = {
-    {"website_id", "{\"type\":\"integer\",\"minimum\":1}", "only incidents of this site", false},
+    {"website_id", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":1000000000000000}",
+     "only incidents of this site", false},
     {"open", "{\"type\":\"boolean\"}", "true: only those that are open; false: only the others",
      false},
     {"scope", "{\"type\":\"string\",\"enum\":[\"location\",\"site\"],\"default\":\"location\"}",
@@ -104,8 +104,10 @@ static PGresult *sites_of_query(PGconn *conn, const struct request *r, struct an
     char *url = given == NULL ? NULL : websites_normal_url(given);
     PGresult *sites = NULL;
 
-    if (url == NULL) {
-        answer_problem_at(a, 400, "parameter", "url", "url: want the address of a site");
+    if (given == NULL) {
+        answer_problem_at(a, 400, "parameter", "url", "url: is missing");
+    } else if (url == NULL) {
+        answer_problem_at(a, 404, "parameter", "url", "url: is not the address of a site");
     } else {
         sites = websites_with_url(conn, url, a);
     }
@@ -185,18 +187,6 @@ void monitoring_site_checks(const struct api *api, PGconn *conn, const struct re
     PQclear(found);
 }
 
-static bool read_open(const struct request *r, const char **open, struct answer *a)
-{
-    const char *text = request_query(r, "open");
-
-    *open = text;
-    if (text == NULL || strcmp(text, "true") == 0 || strcmp(text, "false") == 0) {
-        return true;
-    }
-    answer_problem_at(a, 400, "parameter", "open", "open: want true or false");
-    return false;
-}
-
 /* *of_site: incidents of sites over all their locations are wanted. */
 static bool read_scope(const struct request *r, bool *of_site, struct answer *a)
 {
@@ -239,13 +229,13 @@ void monitoring_incidents(const struct api *api, PGconn *conn, const struct requ
                                                           "USING (website_id)" INCIDENTS_CHOSEN;
     struct pg_params p = {0};
     struct range range;
-    const char *open;
-    bool of_site;
+    bool open, of_site;
     int64_t id;
 
     (void)api;
-    if (!read_range(r, &range, a) || !read_open(r, &open, a) || !read_scope(r, &of_site, a) ||
-        !request_int(r, "website_id", 1, INT64_MAX, 0, &id, a)) {
+    if (!read_range(r, &range, a) || !request_bool(r, "open", false, &open, a) ||
+        !read_scope(r, &of_site, a) ||
+        !request_int(r, "website_id", 1, REQUEST_ID_MAX, 0, &id, a)) {
         return;
     }
     if (id == 0) {
@@ -253,7 +243,7 @@ void monitoring_incidents(const struct api *api, PGconn *conn, const struct requ
     } else {
         pg_add_int(&p, id);
     }
-    pg_add_text(&p, open);
+    pg_add_text(&p, request_query(r, "open"));
     add_range(&p, &range);
     query_page(conn, "read incidents", of_site ? of_site_sql : of_location_sql, &p, &range, a);
 }

@@ -127,6 +127,19 @@ static cJSON *website_schema(const cJSON *own)
     return object_schema(properties, required, sizeof(required) / sizeof(required[0]));
 }
 
+/* One of a document: as shown, without what the api itself puts there. */
+static cJSON *exported_schema(void)
+{
+    static const char *const required[] = {"url", "name", "seconds", "enabled", "allow_private"};
+    cJSON *properties = option_properties();
+
+    set_number(cJSON_GetObjectItemCaseSensitive(properties, "seconds"), "minimum", 1);
+    set_number(cJSON_GetObjectItemCaseSensitive(properties, "seconds"), "maximum",
+               SITE_SECONDS_MAX);
+    drop_write_only(properties);
+    return object_schema(properties, required, sizeof(required) / sizeof(required[0]));
+}
+
 static cJSON *schemas(void)
 {
     static const char *const url[] = {"url"};
@@ -139,6 +152,7 @@ static cJSON *schemas(void)
     cJSON_AddItemToObject(all, "Website", website_schema(own));
     cJSON_AddItemToObject(all, "WebsiteNew", object_schema(option_properties(), url, 1));
     cJSON_AddItemToObject(all, "WebsiteReplaced", object_schema(replaced, url, 1));
+    cJSON_AddItemToObject(all, "WebsiteExported", exported_schema());
     cJSON_AddItemToObject(all, "WebsitePatch",
                           object_schema(with_nulls(option_properties(), is_any), NULL, 0));
     cJSON_Delete(own);
@@ -147,10 +161,9 @@ static cJSON *schemas(void)
 
 /* --- Operations --- */
 
-static cJSON *content(const char *media_type, const char *schema)
+static void add_content(cJSON *content, const char *media_type, const char *schema)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON *media = cJSON_AddObjectToObject(json, media_type);
+    cJSON *media = cJSON_AddObjectToObject(content, media_type);
 
     if (schema != NULL) {
         char ref[REF_SIZE];
@@ -158,10 +171,26 @@ static cJSON *content(const char *media_type, const char *schema)
         snprintf(ref, sizeof(ref), SCHEMA_REF "%s", schema);
         cJSON_AddStringToObject(cJSON_AddObjectToObject(media, "schema"), "$ref", ref);
     }
+}
+
+/* Of schemas and media types with | between; `media_type` is that of the schemas. */
+static cJSON *content(const char *media_type, const char *schemas)
+{
+    cJSON *json = cJSON_CreateObject();
+
+    for (const char *at = schemas; *at != '\0'; at += *at == '|') {
+        size_t len = strcspn(at, "|");
+        char *name = mem_copy(at, len);
+        bool is_type = strchr(name, '/') != NULL;
+
+        add_content(json, is_type ? name : media_type, is_type ? NULL : name);
+        free(name);
+        at += len;
+    }
     return json;
 }
 
-static void add_answer(cJSON *answers, int status, const char *schema)
+static void add_answer(cJSON *answers, int status, const char *schemas)
 {
     char code[8];
 
@@ -169,10 +198,8 @@ static void add_answer(cJSON *answers, int status, const char *schema)
     cJSON *answer = cJSON_AddObjectToObject(answers, code);
 
     cJSON_AddStringToObject(answer, "description", answer_title(status));
-    if (schema != NULL && strchr(schema, '/') != NULL) {
-        cJSON_AddItemToObject(answer, "content", content(schema, NULL));
-    } else if (schema != NULL) {
-        cJSON_AddItemToObject(answer, "content", content(ANSWER_JSON, schema));
+    if (schemas != NULL) {
+        cJSON_AddItemToObject(answer, "content", content(ANSWER_JSON, schemas));
     }
 }
 
@@ -208,7 +235,15 @@ static cJSON *answers_of(const struct route *route)
         add_problem(answers, 415);
         add_problem(answers, 422);
     }
+    if (route->query != NULL && route->body == NULL) {
+        add_problem(answers, 422);
+    }
+    if (strchr(route->path, '{') != NULL && strcmp(route->method, "DELETE") == 0) {
+        add_problem(answers, 412);
+    }
     add_problem(answers, 429);
+    add_answer(answers, 414, NULL); /* the server's own, before it has a request */
+    add_answer(answers, 431, NULL);
     if (route->scope != SCOPE_NONE) {
         add_problem(answers, 503);
     }
@@ -253,10 +288,8 @@ static cJSON *parameters_of(const struct route *route)
                       "go on after the event with this id", false);
     }
     if (strchr(route->path, '{') != NULL && strcmp(route->method, "GET") != 0) {
-        add_parameter(
-            parameters, "header", "If-Match",
-            "{\"type\":\"string\",\"pattern\":\"^(\\\\*|\\\"[0-9]{1,18}(\\\\.[0-9]+)?\\\")$\"}",
-            "an ETag of the site: only when it has not been changed since", false);
+        add_parameter(parameters, "header", "If-Match", "{\"type\":\"string\"}",
+                      "an ETag of the site: only when it has not been changed since", false);
     }
     return parameters;
 }

@@ -19,7 +19,7 @@ struct options {
     int64_t connections, connections_per_address;
     int64_t event_clients;
     int64_t timeout_seconds;
-    int64_t body_kb;
+    int64_t body_kb, import_kb;
     int64_t rate;
     char *cert_file, *key_file;
     char *cors_origin;

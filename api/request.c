@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/jsontext.h"
 #include "common/timestamp.h"
 
 #define DETAIL_SIZE 256
@@ -70,6 +71,21 @@ bool request_int(const struct request *r, const char *name, int64_t min, int64_t
     return false;
 }
 
+bool request_bool(const struct request *r, const char *name, bool fallback, bool *out,
+                  struct answer *a)
+{
+    const char *text = request_query(r, name);
+    char detail[DETAIL_SIZE];
+
+    *out = text == NULL ? fallback : strcmp(text, "true") == 0;
+    if (text == NULL || *out || strcmp(text, "false") == 0) {
+        return true;
+    }
+    snprintf(detail, sizeof(detail), "%s: want true or false", name);
+    answer_problem_at(a, 400, "parameter", name, detail);
+    return false;
+}
+
 bool request_time(const struct request *r, const char *name, int64_t fallback_us, int64_t *out_us,
                   struct answer *a)
 {
@@ -86,9 +102,9 @@ bool request_time(const struct request *r, const char *name, int64_t fallback_us
     }
     snprintf(detail, sizeof(detail),
              "%s: want a time as RFC 3339 has it, such as "
-             "2026-11-21T08:00:00Z",
+             "2026-11-21T08:00:00Z, from 1970 on",
              name);
-    answer_problem_at(a, 400, "parameter", name, detail);
+    answer_problem_at(a, 422, "parameter", name, detail);
     return false;
 }
 
@@ -112,6 +128,11 @@ static bool is_type(const char *content_type, const char *type)
            strchr("; \t", content_type[len]) != NULL;
 }
 
+bool request_is_type(const struct request *r, const char *type)
+{
+    return is_type(request_header(r, "Content-Type"), type);
+}
+
 /* A patch of JSON is one by its own type too (RFC 7396). */
 static bool is_json(const struct request *r)
 {
@@ -119,6 +140,15 @@ static bool is_json(const struct request *r)
 
     return is_type(type, "application/json") ||
            (strcmp(r->method, "PATCH") == 0 && is_type(type, "application/merge-patch+json"));
+}
+
+/* cJSON would cut the text there. */
+static bool says_nul(const struct request *r)
+{
+    struct jsontext text = jsontext_begin(r->body, r->body_len);
+    struct jsontext_value value;
+
+    return jsontext_value(&text, &value) && text.nul != NULL;
 }
 
 cJSON *request_json(const struct request *r, struct answer *a)
@@ -135,6 +165,11 @@ cJSON *request_json(const struct request *r, struct answer *a)
     if (json == NULL || memchr(r->body, '\0', r->body_len) != NULL) {
         answer_problem(a, 400, "the body is not JSON: fault at byte %zu of %zu",
                        (size_t)(end - r->body), r->body_len);
+        cJSON_Delete(json);
+        return NULL;
+    }
+    if (says_nul(r)) {
+        answer_problem(a, 422, "the body has a text with \\u0000, which cannot be stored");
         cJSON_Delete(json);
         return NULL;
     }

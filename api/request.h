@@ -15,6 +15,7 @@
 
 #define REQUEST_PAIRS_MAX 64 /* headers; query parameters */
 #define REQUEST_VARIABLES_MAX 2
+#define REQUEST_ID_MAX INT64_C(1000000000000000) /* JSON has it and the next exactly */
 
 struct request_pair {
     const char *name, *value;
@@ -51,7 +52,15 @@ const char *request_variable(const struct request *r, const char *name);
 bool request_int(const struct request *r, const char *name, int64_t min, int64_t max,
                  int64_t fallback, int64_t *out, struct answer *a);
 
-/* As RFC 3339, in microseconds since the epoch. */
+/* true or false. */
+bool request_bool(const struct request *r, const char *name, bool fallback, bool *out,
+                  struct answer *a);
+
+/* Whether the body is said to be of a media type. */
+bool request_is_type(const struct request *r, const char *type);
+
+/* As RFC 3339, in microseconds since the epoch. The answer is a 422: not every time that has that
+ * form is one of ours. */
 bool request_time(const struct request *r, const char *name, int64_t fallback_us, int64_t *out_us,
                   struct answer *a);
 
@@ -59,7 +68,7 @@ bool request_time(const struct request *r, const char *name, int64_t fallback_us
 bool request_id(const struct request *r, int64_t *out, struct answer *a);
 
 /* The body as a JSON object, which the caller deletes. NULL: the answer is a 400 with the offset of
- * the fault, or a 415 when the body is not said to be JSON. */
+ * the fault, a 422 when a text of it has a NUL, or a 415 when it is not said to be JSON. */
 cJSON *request_json(const struct request *r, struct answer *a);
 
 #endif

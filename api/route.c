@@ -75,15 +75,18 @@ static bool path_matches(const char *pattern, const char *path, struct match *ma
 static const struct route *find_route(const struct request *r, struct match *match,
                                       char allow[ALLOW_SIZE])
 {
+    const char *path = NULL; /* the first that fits: /websites/export before /websites/{id} */
     size_t used = 0;
 
     allow[0] = '\0';
     for (size_t i = 0; route_at(i) != NULL; i++) {
         const struct route *route = route_at(i);
 
-        if (!path_matches(route->path, r->path, match)) {
+        if (!path_matches(route->path, r->path, match) ||
+            (path != NULL && strcmp(path, route->path) != 0)) {
             continue;
         }
+        path = route->path;
         if (strcmp(route->method, r->method) == 0) {
             return route;
         }
@@ -148,6 +151,27 @@ static void serve(const struct api *api, const struct route *route, struct reque
         route->handle(api, conn, r, a);
     }
     db_give(api->db, conn);
+}
+
+bool route_may_send_much(void *context, const struct request *r)
+{
+    const struct api *api = context;
+    struct request asked = *r;
+    char allow[ALLOW_SIZE];
+    struct match match;
+    const struct route *route = find_route(r, &match, allow);
+    struct err err;
+
+    if (route == NULL || !route_takes_much(route)) {
+        return false;
+    }
+    PGconn *conn = db_take(api->db, &err);
+    bool may = conn != NULL && token_check(conn, &asked, &err) == 0 && asked.scope >= route->scope;
+
+    if (conn != NULL) {
+        db_give(api->db, conn);
+    }
+    return may;
 }
 
 /* A browser asks first whether a page from elsewhere may ask (the Fetch standard, 3.2). */

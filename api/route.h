@@ -14,6 +14,9 @@
 typedef void route_handle(const struct api *api, PGconn *conn, const struct request *r,
                           struct answer *a);
 
+/* The schema of a text: without NUL, as a request's texts are. */
+#define ROUTE_TEXT "{\"type\":\"string\",\"pattern\":\"^[^\\\\u0000]*$\"}"
+
 struct route_parameter {
     const char *name;   /* NULL ends a list */
     const char *schema; /* JSON Schema, as text */
@@ -29,10 +32,11 @@ struct route {
     const char *operation; /* its name for generated clients */
     const char *summary;
     const struct route_parameter *query; /* NULL: none is taken */
-    const char *body;                    /* name of its schema; NULL: no body */
+    const char *body;                    /* its schema, as in answers; NULL: no body */
     struct route_answer {
         int status;         /* 0 ends the list */
-        const char *schema; /* its name; NULL: no body; with a slash in it: a media type */
+        const char *schema; /* its name; NULL: no body; with a slash in it: a media type; several
+                             * with | between */
     } answers[ROUTE_ANSWERS_MAX];
 };
 
@@ -42,7 +46,13 @@ void route_nothing(struct answer *a);
 /* The i-th route, or NULL past the end. */
 const struct route *route_at(size_t i);
 
+/* Whether it reads a body of the larger size. */
+bool route_takes_much(const struct route *route);
+
 /* The http_handle of the server; context is the struct api. */
 void route_answer(void *context, struct request *r, struct answer *a);
+
+/* The http_may_send_much: a token of the route's scope is needed before so much is read. */
+bool route_may_send_much(void *context, const struct request *r);
 
 #endif

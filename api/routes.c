@@ -12,6 +12,7 @@
 #include "api/public.h"
 #include "api/route.h"
 #include "api/website_edit.h"
+#include "api/website_transfer.h"
 #include "api/websites.h"
 #include "common/mem.h"
 
@@ -160,6 +161,24 @@ static const struct route routes[] = {
      websites_find_query,
      NULL,
      {{200, "WebsitePage"}}},
+    {"GET",
+     "/websites/export",
+     SCOPE_WRITE,
+     website_export,
+     "exportWebsites",
+     "All sites as one document, without their secrets; an import takes it back",
+     website_export_query,
+     NULL,
+     {{200, "WebsiteDocument|text/plain"}}},
+    {"POST",
+     "/websites/import",
+     SCOPE_WRITE,
+     website_import,
+     "importWebsites",
+     "Add and replace sites by their names: all of them or, with what is wrong, none",
+     website_import_query,
+     "WebsiteImport|text/plain",
+     {{200, "WebsiteImported"}}},
     {"GET",
      "/websites/{id}",
      SCOPE_READ,
@@ -345,4 +364,9 @@ static const struct route routes[] = {
 const struct route *route_at(size_t i)
 {
     return i < sizeof(routes) / sizeof(routes[0]) ? &routes[i] : NULL;
+}
+
+bool route_takes_much(const struct route *route)
+{
+    return route->handle == website_import;
 }

@@ -192,6 +192,8 @@ static int start_http(struct service *s, int listen_fd, struct err *err)
         .connections_per_address_max = (int)o->connections_per_address,
         .timeout_s = (int)o->timeout_seconds,
         .body_bytes_max = o->body_kb * 1024,
+        .much_bytes_max = o->import_kb * 1024,
+        .may_send_much = route_may_send_much,
         .rate_per_second = o->rate,
         .cert_pem = s->cert_pem,
         .key_pem = s->key_pem,

@@ -22,7 +22,7 @@ const struct route_parameter monitoring_series_query[] = {
     {"step", "{\"type\":\"integer\",\"minimum\":60,\"maximum\":31622400}",
      "seconds of a point; by itself: so that there are about 200. Whole hours and days cost less",
      false},
-    {"location", "{\"type\":\"string\"}", "only checks from there", false},
+    {"location", ROUTE_TEXT, "only checks from there", false},
     {0},
 };
 
@@ -55,7 +55,7 @@ static bool read_series(const struct request *r, int64_t range_max_s, struct ser
         return false;
     }
     if (series->from_us >= series->to_us) {
-        answer_problem_at(a, 400, "parameter", "from", "from: is not before to");
+        answer_problem_at(a, 422, "parameter", "from", "from: is not before to");
         return false;
     }
     int64_t range_s = (series->to_us - series->from_us) / US_PER_SEC;
@@ -63,7 +63,7 @@ static bool read_series(const struct request *r, int64_t range_max_s, struct ser
     if (range_max_s > 0 && range_s > range_max_s) {
         snprintf(detail, sizeof(detail), "from: is more than %" PRId64 " days before to",
                  range_max_s / 86400);
-        answer_problem_at(a, 400, "parameter", "from", detail);
+        answer_problem_at(a, 422, "parameter", "from", detail);
         return false;
     }
     if (!request_int(r, "step", STEP_MIN_S, STEP_MAX_S, usual_step_s(range_s), &series->step_s,
@@ -73,7 +73,7 @@ static bool read_series(const struct request *r, int64_t range_max_s, struct ser
     if (range_s / series->step_s > POINTS_MAX) {
         snprintf(detail, sizeof(detail), "step: is too small for this range, %d points at the most",
                  POINTS_MAX);
-        answer_problem_at(a, 400, "parameter", "step", detail);
+        answer_problem_at(a, 422, "parameter", "step", detail);
         return false;
     }
     return true;

@@ -9,7 +9,6 @@
 #include "common/mem.h"
 #include "common/site_secrets.h"
 
-#define POINTER_SIZE 256
 #define LIST_MAX (SITE_HEADERS_MAX + 1) /* one more than any option takes, to be told of */
 #define INTEGER_MAX                                                                                \
     9007199254740992.0 /* 2^53: beyond, a JSON number is not exact (RFC 8259, 6)                   \
@@ -19,41 +18,8 @@
 struct reading {
     const cJSON *object, *stored;
     const struct website_rules *rules;
-    cJSON *faults;
-    bool forbidden;
+    struct website_faults *faults;
 };
-
-/* "/name" of a member, with ~ and / written as RFC 6901 has it. */
-static void pointer_of(const char *name, char out[POINTER_SIZE])
-{
-    size_t used = 0;
-
-    out[used++] = '/';
-    for (; *name != '\0' && used + 3 < POINTER_SIZE; name++) {
-        if (*name == '~' || *name == '/') {
-            out[used++] = '~';
-            out[used++] = *name == '~' ? '0' : '1';
-        } else {
-            out[used++] = *name;
-        }
-    }
-    out[used] = '\0';
-}
-
-static void add_fault(struct reading *reading, const char *name, const char *detail)
-{
-    char pointer[POINTER_SIZE];
-
-    if (cJSON_GetArraySize(reading->faults) == WEBSITE_ERRORS_MAX) {
-        return;
-    }
-    cJSON *fault = cJSON_CreateObject();
-
-    pointer_of(name, pointer);
-    cJSON_AddStringToObject(fault, "pointer", pointer);
-    cJSON_AddStringToObject(fault, "detail", detail);
-    cJSON_AddItemToArray(reading->faults, fault);
-}
 
 /* --- Options that need the operator's leave --- */
 
@@ -200,22 +166,21 @@ static void read_member(struct site *site, const cJSON *member, struct reading *
 
     if (cJSON_GetObjectItemCaseSensitive(reading->object, name) != member) {
         err_fill(&err, ERR_INVALID, "%.64s: is given twice", name);
-        add_fault(reading, name, err.message);
+        website_faults_add(reading->faults, 422, name, err.message);
         return;
     }
     if (is_forbidden(reading, member)) {
         err_fill(&err, ERR_INVALID, "%s: the operator does not allow it through the API", name);
-        add_fault(reading, name, err.message);
-        reading->forbidden = true;
+        website_faults_add(reading->faults, 403, name, err.message);
         return;
     }
     if (!value_of(member, list, &value)) {
         err_fill(&err, ERR_INVALID, "%.64s: this is %s", name, type_name(member));
-        add_fault(reading, name, err.message);
+        website_faults_add(reading->faults, 422, name, err.message);
         return;
     }
     if (site_set(site, name, &value, &err) < 0) {
-        add_fault(reading, name, err.message);
+        website_faults_add(reading->faults, 422, name, err.message);
     }
 }
 
@@ -226,18 +191,18 @@ static void add_finish_fault(struct reading *reading, const struct err *err)
 {
     char *name = mem_copy(err->message, strcspn(err->message, ":"));
 
-    add_fault(reading, option_exists(name) ? name : "", err->message);
+    website_faults_add(reading->faults, 422, option_exists(name) ? name : "", err->message);
     free(name);
 }
 
-static void check_seconds(const struct site *site, struct reading *reading)
+void website_body_check_seconds(const struct site *site, struct website_faults *faults)
 {
     struct err err;
 
     if (site->seconds < WEBSITE_SECONDS_MIN || site->seconds > WEBSITE_SECONDS_MAX) {
         err_fill(&err, ERR_INVALID, "seconds: %" PRId32 " is not in %d..%d", site->seconds,
                  WEBSITE_SECONDS_MIN, WEBSITE_SECONDS_MAX);
-        add_fault(reading, "seconds", err.message);
+        website_faults_add(faults, 422, "seconds", err.message);
     }
 }
 
@@ -252,8 +217,7 @@ static void check_secrets(const struct site *site, struct reading *reading)
                  "%s: holds a secret, and the operator has set no key to seal it with "
                  "(sites-secret-key)",
                  option);
-        add_fault(reading, option, err.message);
-        reading->forbidden = true;
+        website_faults_add(reading->faults, 403, option, err.message);
     }
 }
 
@@ -268,7 +232,8 @@ cJSON *website_body_stored(const cJSON *config)
     return options;
 }
 
-bool website_body_is_read_only(const char *name)
+/* What the api itself puts into a site's JSON. */
+static bool is_read_only(const char *name)
 {
     static const char *const names[] = {"id",         "version",    "source",
                                         "created_at", "updated_at", "state",
@@ -282,11 +247,20 @@ bool website_body_is_read_only(const char *name)
     return false;
 }
 
-bool website_body_read(const cJSON *json, const cJSON *stored, const struct website_rules *rules,
-                       struct site *site, struct answer *a)
+void website_body_drop_read_only(cJSON *json)
 {
-    struct reading reading = {
-        .object = json, .stored = stored, .rules = rules, .faults = cJSON_CreateArray()};
+    for (cJSON *member = json->child, *next; member != NULL; member = next) {
+        next = member->next;
+        if (is_read_only(member->string)) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(json, member));
+        }
+    }
+}
+
+bool website_body_read(const cJSON *json, const cJSON *stored, const struct website_rules *rules,
+                       struct site *site, struct website_faults *faults)
+{
+    struct reading reading = {.object = json, .stored = stored, .rules = rules, .faults = faults};
     const cJSON *member;
     struct err err;
 
@@ -295,18 +269,17 @@ bool website_body_read(const cJSON *json, const cJSON *stored, const struct webs
     cJSON_ArrayForEach (member, json) {
         read_member(site, member, &reading);
     }
-    check_seconds(site, &reading);
-    if (cJSON_GetArraySize(reading.faults) == 0 && site_finish(site, &err) < 0) {
+    if (!rules->any_seconds) {
+        website_body_check_seconds(site, faults);
+    }
+    if (faults->status == 0 && site_finish(site, &err) < 0) {
         add_finish_fault(&reading, &err);
     }
-    if (cJSON_GetArraySize(reading.faults) == 0) {
+    if (faults->status == 0) {
         check_secrets(site, &reading);
     }
-    if (cJSON_GetArraySize(reading.faults) == 0) {
-        cJSON_Delete(reading.faults);
-        return true;
+    if (faults->status != 0) {
+        site_free(site);
     }
-    site_free(site);
-    answer_problems(a, reading.forbidden ? 403 : 422, reading.faults);
-    return false;
+    return faults->status == 0;
 }

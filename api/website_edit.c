@@ -13,6 +13,7 @@
 #include "common/site_secrets.h"
 
 #define HASH_HEX_SIZE (2 * crypto_hash_sha256_BYTES + 1)
+#define VERSION_SIZE 24
 #define KEYS_BETWEEN_CLEANINGS 256
 #define UNIQUE_VIOLATION "23505"
 
@@ -37,28 +38,20 @@ static void answer_taken(const struct site *site, struct answer *a)
     answer_problem_at(a, 409, "pointer", "/name", err.message);
 }
 
-/* The version that If-Match asks for: "7.123" and "7" are version 7. *version is NULL when there
- * is no condition but that the site exists. */
-static bool read_if_match(const struct request *r, char version[24], const char **wanted,
-                          struct answer *a)
+/* The version that If-Match asks for: "7.123" and "7" are version 7; NULL when there is no
+ * condition but that the site exists. What is no ETag of ours is that of no version. */
+static const char *if_match(const struct request *r, char version[VERSION_SIZE])
 {
     const char *text = request_header(r, "If-Match");
 
-    *wanted = NULL;
     if (text == NULL || strcmp(text, "*") == 0) {
-        return true;
+        return NULL;
     }
     size_t digits = text[0] == '"' ? strspn(text + 1, "0123456789") : 0;
+    bool fits = digits > 0 && digits <= 18 && (text[1 + digits] == '.' || text[1 + digits] == '"');
 
-    if (digits == 0 || digits > 18 || strchr(".\"", text[1 + digits]) == NULL ||
-        text[1 + digits] == '\0') {
-        answer_problem_at(a, 400, "header", "If-Match", "If-Match: want an ETag of this site");
-        return false;
-    }
-    memcpy(version, text + 1, digits);
-    version[digits] = '\0';
-    *wanted = version;
-    return true;
+    snprintf(version, VERSION_SIZE, "%.*s", fits ? (int)digits : 2, fits ? text + 1 : "-1");
+    return version;
 }
 
 /* After an UPDATE that found no row: the site is not there, or is of another version. */
@@ -251,6 +244,7 @@ static void post_with_key(const struct api *api, PGconn *conn, const struct requ
 void website_post(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
     const char *key = request_header(r, "Idempotency-Key");
+    struct website_faults faults = {0};
     struct site site;
     int64_t id;
 
@@ -264,13 +258,15 @@ void website_post(const struct api *api, PGconn *conn, const struct request *r, 
     if (json == NULL) {
         return;
     }
-    if (website_body_read(json, NULL, &api->rules, &site, a)) {
+    if (website_body_read(json, NULL, &api->rules, &site, &faults)) {
         if (key != NULL) {
             post_with_key(api, conn, r, &site, key, a);
         } else {
             post_site(api, conn, r, &site, &id, a);
         }
         site_free(&site);
+    } else {
+        website_faults_answer(&faults, a);
     }
     cJSON_Delete(json);
 }
@@ -312,17 +308,6 @@ static void update(const struct api *api, PGconn *conn, const struct request *r,
         answer_unmatched(conn, r, id, a);
     } else {
         websites_answer(conn, r, id, 200, a);
-    }
-}
-
-/* What GET has shown may come back as it is. */
-static void drop_read_only(cJSON *json)
-{
-    for (cJSON *member = json->child, *next; member != NULL; member = next) {
-        next = member->next;
-        if (website_body_is_read_only(member->string)) {
-            cJSON_Delete(cJSON_DetachItemViaPointer(json, member));
-        }
     }
 }
 
@@ -378,15 +363,18 @@ static void change_locked(const struct api *api, PGconn *conn, const struct requ
     }
     cJSON *stored = website_body_stored(config);
     cJSON *options = cJSON_Duplicate(whole ? given : stored, true);
+    struct website_faults faults = {0};
     struct site site;
 
     if (!whole) {
         merge(options, given);
     }
-    if (website_secrets_keep(options, stored, given, config, api->seal, a) &&
-        website_body_read(options, stored, &api->rules, &site, a)) {
+    if (website_secrets_keep(options, stored, given, config, api->seal, &faults) &&
+        website_body_read(options, stored, &api->rules, &site, &faults)) {
         update(api, conn, r, id, &site, version, a);
         site_free(&site);
+    } else {
+        website_faults_answer(&faults, a);
     }
     cJSON_Delete(options);
     cJSON_Delete(stored);
@@ -396,18 +384,14 @@ static void change_locked(const struct api *api, PGconn *conn, const struct requ
 static void change(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
                    const cJSON *given, bool whole, struct answer *a)
 {
-    char version[24];
-    const char *wanted;
+    char version[VERSION_SIZE];
     struct err err;
 
-    if (!read_if_match(r, version, &wanted, a)) {
-        return;
-    }
     if (pg_run(conn, "BEGIN", &err) < 0) {
         db_fail(&err, a);
         return;
     }
-    change_locked(api, conn, r, id, given, whole, wanted, a);
+    change_locked(api, conn, r, id, given, whole, if_match(r, version), a);
     if (a->status != 200) {
         db_roll_back(conn);
     } else if (pg_run(conn, "COMMIT", &err) < 0) {
@@ -433,7 +417,7 @@ void website_put(const struct api *api, PGconn *conn, const struct request *r, s
     cJSON *json = request_id(r, &id, a) ? request_json(r, a) : NULL;
 
     if (json != NULL && check_id(json, id, a)) {
-        drop_read_only(json);
+        website_body_drop_read_only(json);
         change(api, conn, r, id, json, true, a);
     }
     cJSON_Delete(json);
@@ -475,7 +459,7 @@ void website_put_by_body(const struct api *api, PGconn *conn, const struct reque
     if (given != NULL && (id <= 0 || (double)id != given->valuedouble)) {
         answer_problem_at(a, 422, "pointer", "/id", "id: want a whole number above 0");
     } else if (given != NULL || find_by_url(conn, json, &id, a)) {
-        drop_read_only(json);
+        website_body_drop_read_only(json);
         change(api, conn, r, id, json, true, a);
     }
     cJSON_Delete(json);
@@ -497,17 +481,16 @@ void website_patch(const struct api *api, PGconn *conn, const struct request *r,
 void website_delete(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
     struct pg_params p = {0};
-    char version[24];
-    const char *wanted;
+    char version[VERSION_SIZE];
     int64_t id, affected = 0;
     struct err err;
 
     (void)api;
-    if (!request_id(r, &id, a) || !read_if_match(r, version, &wanted, a)) {
+    if (!request_id(r, &id, a)) {
         return;
     }
     pg_add_int(&p, id);
-    pg_add_text(&p, wanted);
+    pg_add_text(&p, if_match(r, version));
     if (pg_execute(conn, "delete website",
                    "UPDATE websites SET deleted_at = now(), updated_at = now(),"
                    " version = version + 1"

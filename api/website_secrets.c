@@ -6,8 +6,6 @@
 #include "common/mem.h"
 #include "common/site_secrets.h"
 
-#define POINTER_SIZE 80
-
 static const cJSON *member(const cJSON *object, const char *name)
 {
     return cJSON_GetObjectItemCaseSensitive(object, name);
@@ -49,15 +47,6 @@ static bool stays(const char *option, const cJSON *options, const cJSON *given)
     return in_given == NULL;
 }
 
-static bool refuse(const char *option, int status, const char *detail, struct answer *a)
-{
-    char pointer[POINTER_SIZE];
-
-    snprintf(pointer, sizeof(pointer), "/%s", option);
-    answer_problem_at(a, status, "pointer", pointer, detail);
-    return false;
-}
-
 /* The secret headers stand after the others. */
 static void add_secret(cJSON *options, cJSON *secret)
 {
@@ -76,7 +65,7 @@ static void add_secret(cJSON *options, cJSON *secret)
 
 /* Opens what is left of the stored secrets; those that do not stay need not open. */
 static bool add_kept(cJSON *options, cJSON *stored, const cJSON *config, cJSON *kept,
-                     const struct seal *seal, struct answer *a)
+                     const struct seal *seal, struct website_faults *faults)
 {
     struct err err;
     cJSON *secrets = site_secrets_open(kept, url_of(config), seal, &err);
@@ -86,7 +75,7 @@ static bool add_kept(cJSON *options, cJSON *stored, const cJSON *config, cJSON *
         struct err why;
 
         err_fill(&why, ERR_INVALID, "%.300s; give it anew, or null to drop it", err.message);
-        refuse(option, 409, why.message, a);
+        website_faults_add(faults, 409, option, why.message);
         free(option);
         return false;
     }
@@ -110,7 +99,7 @@ static void drop_nulls(cJSON *options)
 }
 
 bool website_secrets_keep(cJSON *options, cJSON *stored, const cJSON *given, const cJSON *config,
-                          const struct seal *seal, struct answer *a)
+                          const struct seal *seal, struct website_faults *faults)
 {
     cJSON *kept = cJSON_Duplicate(member(config, SITE_SECRETS_MEMBER), true);
     bool fits = true;
@@ -123,12 +112,13 @@ bool website_secrets_keep(cJSON *options, cJSON *stored, const cJSON *given, con
     }
     if (kept != NULL && kept->child != NULL) {
         fits = member(options, "url") == NULL || /* which is told of later */
-                       site_secrets_same_place(url_of(options), url_of(config))
-                   ? add_kept(options, stored, config, kept, seal, a)
-                   : refuse(kept->child->string, 422,
-                            "a secret does not go along to another scheme, host or port: give it "
-                            "anew, or null to drop it",
-                            a);
+               site_secrets_same_place(url_of(options), url_of(config));
+        if (!fits) {
+            website_faults_add(faults, 422, kept->child->string,
+                               "a secret does not go along to another scheme, host or port: give "
+                               "it anew, or null to drop it");
+        }
+        fits = fits && add_kept(options, stored, config, kept, seal, faults);
     }
     cJSON_Delete(kept);
     drop_nulls(options);

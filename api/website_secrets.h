@@ -13,16 +13,16 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "api/answer.h"
+#include "api/website_faults.h"
 #include "common/seal.h"
 
 /*
  * Add to `options`, what the site is to be, the secrets of `config`, its row's, that `given`, what
  * was sent, does not replace; nulls of such options are taken out of it. `stored`, the row's other
- * options, gets them too, as these do not change. False with an answer: 422 that names a secret to
+ * options, gets them too, as these do not change. False with a fault: 422 that names a secret to
  * be given anew, 409 when one does not open.
  */
 bool website_secrets_keep(cJSON *options, cJSON *stored, const cJSON *given, const cJSON *config,
-                          const struct seal *seal, struct answer *a);
+                          const struct seal *seal, struct website_faults *faults);
 
 #endif

@@ -92,20 +92,19 @@ static const struct {
 
 const struct route_parameter websites_list_query[] = {
     PAGE_PARAMETERS,
-    {"cursor", "{\"type\":\"string\",\"maxLength\":4096}",
+    {"cursor", "{\"type\":\"string\",\"maxLength\":4096,\"pattern\":\"^[A-Za-z0-9_-]*$\"}",
      "go on where an answer ended: its next; instead of page", false},
-    {"keyword", "{\"type\":\"string\"}", "only sites with this in their url, in either case",
-     false},
+    {"keyword", ROUTE_TEXT, "only sites with this in their url, in either case", false},
     {"status", "{\"type\":\"string\",\"enum\":[\"up\",\"degraded\",\"down\",\"unknown\"]}",
      "only sites of this state", false},
-    {"tag", "{\"type\":\"string\"}", "only sites with this tag", false},
+    {"tag", ROUTE_TEXT, "only sites with this tag", false},
     {"sort", "{\"type\":\"string\",\"enum\":[" SORT_NAMES "],\"default\":\"id\"}",
      "in which order; with - before it the other way round", false},
     {0},
 };
 
 const struct route_parameter websites_find_query[] = {
-    {"keyword", "{\"type\":\"string\"}", "only sites with this in their url, in either case", true},
+    {"keyword", ROUTE_TEXT, "only sites with this in their url, in either case", true},
     PAGE_PARAMETERS,
     {0},
 };
@@ -201,7 +200,7 @@ static bool read_list(const struct request *r, struct list *list, struct answer 
         return true;
     }
     if (request_query(r, "page") != NULL || !cursor_read(list, cursor)) {
-        answer_problem_at(a, 400, "parameter", "cursor",
+        answer_problem_at(a, 422, "parameter", "cursor",
                           "cursor: want the next of an answer with the same sort, without page");
         return false;
     }
@@ -286,7 +285,7 @@ static void list_sites(PGconn *conn, const struct request *r, const struct list 
     PGresult *result = pg_query(conn, "list websites", list->sql, &p, &fault, &err);
 
     if (result == NULL && strncmp(fault.sqlstate, "22", 2) == 0) { /* only a cursor can be so */
-        answer_problem_at(a, 400, "parameter", "cursor", "cursor: is not one that an answer had");
+        answer_problem_at(a, 422, "parameter", "cursor", "cursor: is not one that an answer had");
         return;
     }
     if (result == NULL) {

@@ -24,7 +24,7 @@ struct scan {
     int line;
 };
 
-/* What the @includes of all files have in common. */
+/* What the @includes of all files have in common. NULL in its place: there may be none. */
 struct includes {
     const char *dir; /* of the first file */
     bool absolute, relative;
@@ -156,6 +156,9 @@ static int scan_include(struct scan *scan, struct includes *includes, int depth,
                           "@include wants the name of a file: @include \"FILE\"");
     }
     name++;
+    if (includes == NULL) {
+        return scan_error(scan, scan->line, err, "@include is not taken here");
+    }
     bool absolute = *name == '/';
 
     if (snprintf(path, sizeof(path), "%s%s%.*s", absolute ? "" : includes->dir, absolute ? "" : "/",
@@ -211,20 +214,11 @@ static int scan_token(struct scan *scan, struct includes *includes, int depth, s
     return 0;
 }
 
-static int scan_file(const char *path, struct includes *includes, int depth, struct err *err)
+static int scan_text(const char *name, const char *text, size_t len, struct includes *includes,
+                     int depth, struct err *err)
 {
-    struct stat about;
-    char *text;
-    size_t len;
+    struct scan scan = {.path = name, .at = text, .end = text + len, .line_start = text, .line = 1};
     int rc = 0;
-
-    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
-        return err_set(err, ERR_INVALID, "%s: is not a regular file", path);
-    }
-    if (textfile_read(path, CONFFILE_BYTES_MAX, &text, &len, err) < 0) {
-        return -1;
-    }
-    struct scan scan = {.path = path, .at = text, .end = text + len, .line_start = text, .line = 1};
 
     while (rc == 0 && *scan.at != '\0') {
         rc = scan_token(&scan, includes, depth, err);
@@ -232,6 +226,23 @@ static int scan_file(const char *path, struct includes *includes, int depth, str
     if (rc == 0 && scan.at != scan.end) {
         rc = scan_error(&scan, scan.line, err, "a NUL byte, want a text file");
     }
+    return rc;
+}
+
+static int scan_file(const char *path, struct includes *includes, int depth, struct err *err)
+{
+    struct stat about;
+    char *text;
+    size_t len;
+
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
+        return err_set(err, ERR_INVALID, "%s: is not a regular file", path);
+    }
+    if (textfile_read(path, CONFFILE_BYTES_MAX, &text, &len, err) < 0) {
+        return -1;
+    }
+    int rc = scan_text(path, text, len, includes, depth, err);
+
     free(text);
     return rc;
 }
@@ -277,11 +288,20 @@ static const char *advice(const char *text)
     return "see the page sitewatch-targets(5)";
 }
 
+static int parse_error(const config_t *config, const char *path, struct err *err)
+{
+    const char *text = config_error_text(config);
+    char file[CONFFILE_NAME_SIZE];
+
+    err_set(err, ERR_INVALID, "%s: %s", text, advice(text));
+    name_file(config_error_file(config), path, file, sizeof(file));
+    return err_context(err, "%s:%d", file, config_error_line(config));
+}
+
 int conffile_read(config_t *config, const char *path, struct err *err)
 {
     char *dir = directory_of(path);
     struct includes includes = {.dir = dir};
-    char file[CONFFILE_NAME_SIZE];
     int rc = scan_file(path, &includes, 0, err);
 
     if (rc == 0) {
@@ -289,15 +309,20 @@ int conffile_read(config_t *config, const char *path, struct err *err)
             config_set_include_dir(config, dir);
         }
         if (!config_read_file(config, path)) {
-            const char *text = config_error_text(config);
-
-            err_set(err, ERR_INVALID, "%s: %s", text, advice(text));
-            name_file(config_error_file(config), path, file, sizeof(file));
-            rc = err_context(err, "%s:%d", file, config_error_line(config));
+            rc = parse_error(config, path, err);
         }
     }
     free(dir);
     return rc;
+}
+
+int conffile_parse(config_t *config, const char *text, size_t len, const char *name,
+                   struct err *err)
+{
+    if (scan_text(name, text, len, NULL, 0, err) < 0) {
+        return -1;
+    }
+    return config_read_string(config, text) ? 0 : parse_error(config, name, err);
 }
 
 void conffile_name(const config_setting_t *setting, const char *path, char out[CONFFILE_NAME_SIZE])

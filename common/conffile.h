@@ -25,6 +25,10 @@
  */
 int conffile_read(config_t *config, const char *path, struct err *err) MUST_CHECK;
 
+/* The same of a text, which is terminated; `name` stands for the file's. An @include is refused. */
+int conffile_parse(config_t *config, const char *text, size_t len, const char *name,
+                   struct err *err) MUST_CHECK;
+
 /* The file that a setting is in; `path` is what conffile_read was given. */
 void conffile_name(const config_setting_t *setting, const char *path, char out[CONFFILE_NAME_SIZE]);
 

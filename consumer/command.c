@@ -80,7 +80,7 @@ static int do_migrate(const struct options *o, const char **args, size_t count, 
 static int do_seed(const struct options *o, const char **args, size_t count, struct err *err)
 {
     struct targets targets;
-    struct seed_counts counts;
+    struct siterows_counts counts;
     struct seal *seal = NULL;
 
     (void)count;

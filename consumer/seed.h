@@ -9,20 +9,15 @@
 #ifndef CONSUMER_SEED_H
 #define CONSUMER_SEED_H
 
-#include <stddef.h>
-
 #include "common/err.h"
 #include "common/seal.h"
+#include "common/siterows.h"
 #include "common/targets.h"
-
-struct seed_counts {
-    size_t inserted, updated, unchanged;
-};
 
 /* `seal` NULL: without the sites' secrets, and a warning. *counts is set on success. ERR_RETRY: the
  * server is away; ERR_INVALID: the DSN does not parse, or Postgres refuses a site; ERR_FATAL:
  * anything else it says. */
 int seed_run(const char *dsn, const struct targets *targets, const struct seal *seal,
-             struct seed_counts *counts, struct err *err) MUST_CHECK;
+             struct siterows_counts *counts, struct err *err) MUST_CHECK;
 
 #endif

@@ -54,7 +54,7 @@ static void free_sites(struct targets *targets)
 static void seed(struct fixture *f, struct targets *targets, size_t inserted, size_t updated,
                  size_t unchanged)
 {
-    struct seed_counts counts = {0};
+    struct siterows_counts counts = {0};
     struct err err;
 
     assert_ok(seed_run(f->dsn, targets, NULL, &counts, &err), err);
@@ -156,7 +156,7 @@ static void test_many(void **state)
     seed(f, &targets, 0, 0, COUNT);
 
     /* One that Postgres refuses: none is changed. */
-    struct seed_counts counts = {0};
+    struct siterows_counts counts = {0};
     struct err err;
 
     fixture_exec(f->conn, "ALTER TABLE websites ADD CHECK (NOT (name = 'site-2000' AND"
@@ -175,7 +175,7 @@ static void test_server_away_and_no_table(void **state)
 {
     struct fixture *f = *state;
     struct targets none = {0};
-    struct seed_counts counts;
+    struct siterows_counts counts;
     struct err err;
     static const struct row rows[] = {{"a", "https://example.com/", NULL, 30}};
     struct targets targets = make_targets(rows, 1);

@@ -11,7 +11,8 @@ class Answer:
     def __init__(self, response):
         self.status = response.status
         self.headers = response.headers
-        self.body = response.read()
+        endless = (self.headers["Content-Type"] or "").startswith("text/event-stream")
+        self.body = b"" if endless else response.read()
 
     def json(self):
         return json.loads(self.body)
@@ -87,3 +88,8 @@ def store_checks(api, website_id, statuses, location="here"):
         " ON CONFLICT (website_id, location_id) DO UPDATE SET status = excluded.status,"
         " last_slot = excluded.last_slot RETURNING 1",
         website_id, statuses, len(statuses), location)
+    # As the consumer's marks have it: their rollups are still to be put together.
+    for table, of in (("hours", "hour_of"), ("days", "day_of")):
+        api.query(f"INSERT INTO rollup_stale_{table} (website_id, begins, location_id, due)"
+                  f" SELECT DISTINCT website_id, {of}(slot), location_id, now() FROM checks"
+                  " ON CONFLICT DO NOTHING RETURNING 1")

@@ -8,7 +8,7 @@ TOOLS = process.ROOT / "build" / "tools" / "bin"  # make tools
 
 
 def fill(api):
-    """A site with checks, a state and incidents, so that each operation has something to find."""
+    """Of each kind one, with the id 1, so that each operation has something to find."""
     site = api.post(url="https://example.com/", name="first", seconds=30, tags=["a"])
     api.query("INSERT INTO locations (name) VALUES ('here') RETURNING 1")
     api.query("SELECT checks_make_day(now()::date)")
@@ -18,6 +18,8 @@ def fill(api):
               " FROM locations, generate_series(0, 20) i RETURNING 1", site["id"])
     api.query("INSERT INTO incidents (website_id, opened_slot, location_id, checks, withdrawn, error_type)"
               " SELECT %s, now(), location_id, 1, false, 'status' FROM locations RETURNING 1", site["id"])
+    api.query("INSERT INTO dead_letters (\"offset\", payload_bytes, partition, in_topic, topic, reason, detail, payload,"
+              " payload_sha256) VALUES (0, 1, 0, true, 'checks-success', 'json', 'is no JSON', 'x', sha256('x')) RETURNING 1")
     return site
 
 

@@ -50,20 +50,17 @@ static const struct {
     {"a header with a secret", "{" URL ",\"headers\":[\"X-Api-Key: k\"]}", NULL, 403, "/headers "},
 };
 
-static void pointers_of(const struct answer *a, char *out, size_t size)
+static void pointers_of(const struct website_faults *faults, char *out, size_t size)
 {
-    cJSON *json = cJSON_ParseWithLength(a->body, a->len);
-    const cJSON *error;
+    const cJSON *fault;
 
-    assert_non_null(json);
     out[0] = '\0';
-    cJSON_ArrayForEach (error, cJSON_GetObjectItemCaseSensitive(json, "errors")) {
+    cJSON_ArrayForEach (fault, faults->list) {
         size_t used = strlen(out);
 
         snprintf(out + used, size - used, "%s ",
-                 cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(error, "pointer")));
+                 cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(fault, "pointer")));
     }
-    cJSON_Delete(json);
 }
 
 static void refuses(void **state)
@@ -71,18 +68,19 @@ static void refuses(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         cJSON *json = cJSON_Parse(refused[i].json);
-        struct answer a = {0};
+        struct website_faults faults = {0};
         struct site site;
         char pointers[512];
 
         print_message("  %s\n", refused[i].name);
         assert_non_null(json);
         assert_false(website_body_read(
-            json, NULL, &(struct website_rules){.allowed_options = refused[i].allowed}, &site, &a));
-        pointers_of(&a, pointers, sizeof(pointers));
+            json, NULL, &(struct website_rules){.allowed_options = refused[i].allowed}, &site,
+            &faults));
+        pointers_of(&faults, pointers, sizeof(pointers));
         assert_string_equal(pointers, refused[i].pointers);
-        assert_int_equal(a.status, refused[i].status);
-        answer_clear(&a);
+        assert_int_equal(faults.status, refused[i].status);
+        website_faults_free(&faults);
         cJSON_Delete(json);
     }
 }
@@ -90,23 +88,19 @@ static void refuses(void **state)
 static void tells_no_more_than_its_ceiling(void **state)
 {
     cJSON *json = cJSON_CreateObject();
-    struct answer a = {0};
+    struct website_faults faults = {0};
     struct site site;
     char name[32];
 
     (void)state;
-    for (int i = 0; i < 3 * WEBSITE_ERRORS_MAX; i++) {
+    for (int i = 0; i < 3 * WEBSITE_FAULTS_MAX; i++) {
         snprintf(name, sizeof(name), "wrong%d", i);
         cJSON_AddNumberToObject(json, name, i);
     }
-    assert_false(website_body_read(json, NULL, &none, &site, &a));
+    assert_false(website_body_read(json, NULL, &none, &site, &faults));
 
-    cJSON *told = cJSON_ParseWithLength(a.body, a.len);
-
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(told, "errors")),
-                     WEBSITE_ERRORS_MAX);
-    cJSON_Delete(told);
-    answer_clear(&a);
+    assert_int_equal(cJSON_GetArraySize(faults.list), WEBSITE_FAULTS_MAX);
+    website_faults_free(&faults);
     cJSON_Delete(json);
 }
 
@@ -114,11 +108,11 @@ static void takes_options(void **state)
 {
     cJSON *json = cJSON_Parse("{" URL ",\"seconds\":30,\"pattern\":\"v(1)\",\"tags\":[\"a\",\"b\"],"
                               "\"verify_tls\":false,\"allow_private\":false}");
-    struct answer a = {0};
+    struct website_faults faults = {0};
     struct site site;
 
     (void)state;
-    assert_true(website_body_read(json, NULL, &none, &site, &a));
+    assert_true(website_body_read(json, NULL, &none, &site, &faults));
     assert_int_equal(site.seconds, 30);
     assert_string_equal(site.pattern, "v(1)");
     assert_string_equal(site.tags[1], "b");
@@ -132,11 +126,11 @@ static void takes_secrets_where_they_are_sealed(void **state)
 {
     const struct website_rules rules = {.seals = true};
     cJSON *json = cJSON_Parse("{" URL ",\"bearer_token\":\"t\",\"headers\":[\"X-Api-Key: k\"]}");
-    struct answer a = {0};
+    struct website_faults faults = {0};
     struct site site;
 
     (void)state;
-    assert_true(website_body_read(json, NULL, &rules, &site, &a));
+    assert_true(website_body_read(json, NULL, &rules, &site, &faults));
     assert_string_equal(site.bearer_token, "t");
     site_free(&site);
     cJSON_Delete(json);
@@ -151,20 +145,20 @@ static void asks_leave_for_what_changes(void **state)
     cJSON *same = cJSON_Duplicate(stored, true);
     cJSON *other = cJSON_Parse("{" URL ",\"resolve_to\":\"10.0.0.2\"}");
     cJSON *less = cJSON_Parse("{" URL "}");
-    struct answer a = {0};
+    struct website_faults faults = {0};
     struct site site;
 
     (void)state;
-    assert_true(website_body_read(same, stored, &none, &site, &a));
+    assert_true(website_body_read(same, stored, &none, &site, &faults));
     assert_string_equal(site.resolve_to, "10.0.0.1");
     assert_true(site.allow_private);
     site_free(&site);
-    assert_true(website_body_read(less, stored, &none, &site, &a));
+    assert_true(website_body_read(less, stored, &none, &site, &faults));
     assert_false(site.allow_private);
     site_free(&site);
-    assert_false(website_body_read(other, stored, &none, &site, &a));
-    assert_int_equal(a.status, 403);
-    answer_clear(&a);
+    assert_false(website_body_read(other, stored, &none, &site, &faults));
+    assert_int_equal(faults.status, 403);
+    website_faults_free(&faults);
     cJSON_Delete(less);
     cJSON_Delete(other);
     cJSON_Delete(same);

@@ -69,13 +69,15 @@ static void no_secret_goes_along_to_another_place(void **state)
         cJSON *given = cJSON_Parse(refused[i].given);
         cJSON *options = cJSON_Duplicate(given, true);
         cJSON *stored = cJSON_CreateObject();
-        struct answer a = {0};
+        struct website_faults faults = {0};
 
         print_message("  %s\n", refused[i].name);
-        assert_false(website_secrets_keep(options, stored, given, config, seal, &a));
-        assert_int_equal(a.status, 422);
-        assert_non_null(memmem(a.body, a.len, refused[i].pointer, strlen(refused[i].pointer)));
-        answer_clear(&a);
+        assert_false(website_secrets_keep(options, stored, given, config, seal, &faults));
+        assert_int_equal(faults.status, 422);
+        assert_string_equal(
+            cJSON_GetStringValue(cJSON_GetObjectItem(faults.list->child, "pointer")),
+            refused[i].pointer);
+        website_faults_free(&faults);
         cJSON_Delete(options);
         cJSON_Delete(stored);
         cJSON_Delete(given);
@@ -128,10 +130,10 @@ static void what_a_change_does_not_speak_of_stays(void **state)
         cJSON *options = cJSON_Duplicate(given, true);
         cJSON *stored = cJSON_CreateObject();
         cJSON *becomes = cJSON_Parse(kept[i].becomes);
-        struct answer a = {0};
+        struct website_faults faults = {0};
 
         print_message("  %s\n", kept[i].name);
-        assert_true(website_secrets_keep(options, stored, given, config, seal, &a));
+        assert_true(website_secrets_keep(options, stored, given, config, seal, &faults));
         assert_true(cJSON_Compare(options, becomes, true));
         cJSON_Delete(becomes);
         cJSON_Delete(options);
@@ -149,16 +151,16 @@ static void a_secret_that_does_not_open_is_said_unless_it_goes(void **state)
     cJSON *given = cJSON_Parse("{" URL "}");
     cJSON *stored = cJSON_CreateObject();
     cJSON *anew = cJSON_Parse("{" URL ",\"bearer_token\":\"u\"}");
-    struct answer a = {0};
+    struct website_faults faults = {0};
 
     (void)state;
-    assert_false(website_secrets_keep(given, stored, given, config, other, &a));
-    assert_int_equal(a.status, 409);
-    answer_clear(&a);
-    assert_false(website_secrets_keep(given, stored, given, config, NULL, &a));
-    assert_int_equal(a.status, 409);
-    answer_clear(&a);
-    assert_true(website_secrets_keep(anew, stored, anew, config, other, &a));
+    assert_false(website_secrets_keep(given, stored, given, config, other, &faults));
+    assert_int_equal(faults.status, 409);
+    website_faults_free(&faults);
+    assert_false(website_secrets_keep(given, stored, given, config, NULL, &faults));
+    assert_int_equal(faults.status, 409);
+    website_faults_free(&faults);
+    assert_true(website_secrets_keep(anew, stored, anew, config, other, &faults));
     cJSON_Delete(anew);
     cJSON_Delete(stored);
     cJSON_Delete(given);
