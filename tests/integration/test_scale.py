@@ -3,6 +3,7 @@
 SCALE names the runs, each as sites:interval_s:seconds, with commas between. With SCALE_ASSERT_TIMES the
 limits of LIMITS are asserted, and the producer has a core to itself; else only that nothing is lost or disturbed.
 Lag is the producer's own: what the machine makes a bare timer thread wait on the same core is granted.
+Meanwhile /metrics is read every 5 s, with the series of all sites (of 100,000 at the most).
 `make scale` does the large runs.
 """
 
@@ -22,6 +23,7 @@ ASSERT_TIMES = os.environ.get("SCALE_ASSERT_TIMES") == "1"
 TIMEOUT_S = 2
 SHARED_HEADERS = '[ "Accept-Language: en", "X-Checked-By: sitewatch scale test", "Cache-Control: no-cache" ]'
 MANY = 100_000  # from here on the limits of a million sites hold
+SCRAPE_EVERY_S, SCRAPE_S = 5, 1
 
 Limit = collections.namedtuple("Limit", "start_s reload_s lag_p99_us lag_p999_us bytes_a_site")
 FEW = Limit(5, 1, 10_000, 100_000, None)
@@ -89,6 +91,18 @@ def resident_bytes(pid):
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
 
 
+def scrape_until(producer, until):
+    """How long each reading of /metrics took."""
+    took = []
+    while time.monotonic() < until:
+        began = time.monotonic()
+        status, text = producer.get("/metrics")
+        took.append(time.monotonic() - began)
+        assert status == 200 and text.endswith("# EOF\n")
+        time.sleep(max(0.0, min(began + SCRAPE_EVERY_S, until) - time.monotonic()))
+    return took
+
+
 def quantile(ordered, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
 
@@ -143,7 +157,7 @@ def test_many_sites_on_one_core(pipeline, sited, apart, count, interval_s, secon
     producer = on(apart, lambda: pipeline.producer("--targets-file", path))
     producer.wait_for_line("msg=checking", 120)
     start_s = time.monotonic() - began
-    process.wait_for(lambda: time.monotonic() - began >= seconds / 2, "half of the run", seconds + 120)
+    scrapes = scrape_until(producer, began + seconds / 2)
 
     write_sites(path, sited, count, interval_s, changed)
     hup_at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
@@ -153,7 +167,7 @@ def test_many_sites_on_one_core(pipeline, sited, apart, count, interval_s, secon
     reload_s = time.monotonic() - began_reload
     done_at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 1))
     assert f"added=0 changed=1 removed=0 unchanged={count - 1}" in line
-    process.wait_for(lambda: time.monotonic() - began >= seconds, "the end of the run", seconds + 120)
+    scrapes += scrape_until(producer, began + seconds)
 
     site_bytes = (resident_bytes(producer.pid) - alone_bytes - own_bytes) / count
     measured = producer.metrics()
@@ -169,14 +183,15 @@ def test_many_sites_on_one_core(pipeline, sited, apart, count, interval_s, secon
         check_slots(found, count, interval_s, changed)
     if not rows:
         rows.append(("sites", "every s", "for s", "checks", "start s", "SIGHUP s", "lag ms p50", "p99", "p99.9",
-                     "max", "in SIGHUP p99", "timer p99", "p99.9", "B a site"))
+                     "max", "in SIGHUP p99", "timer p99", "p99.9", "B a site", "scrape s max"))
     rows.append((count, interval_s, seconds, len(found), f"{start_s:.2f}", f"{reload_s:.2f}",
                  *(f"{quantile(lag, q) / 1000:.2f}" for q in (0.5, 0.99, 0.999, 1)),
                  f"{quantile(reload_lag, 0.99) / 1000:.2f}", f"{timer_lag['p99'] / 1000:.2f}",
-                 f"{timer_lag['p999'] / 1000:.2f}", f"{site_bytes:.0f}" if count >= MANY else "-"))
+                 f"{timer_lag['p999'] / 1000:.2f}", f"{site_bytes:.0f}" if count >= MANY else "-", f"{max(scrapes):.2f}"))
     if ASSERT_TIMES:
         assert start_s < limit.start_s and reload_s < limit.reload_s
         # After a pause of the machine the checks of that time are late as well: a step of rank is granted.
         assert quantile(lag, 0.99) < limit.lag_p99_us + timer_lag["p999"]
         assert limit.lag_p999_us is None or quantile(lag, 0.999) < limit.lag_p999_us + timer_lag["max"]
+        assert max(scrapes) < SCRAPE_S
         assert limit.bytes_a_site is None or site_bytes <= limit.bytes_a_site
