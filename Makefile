@@ -12,8 +12,7 @@ BUILD   ?= build
 FORTIFY ?= -D_FORTIFY_SOURCE=2
 PYTHON  ?= /usr/bin/python3
 PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3 libsodium \
-            libsystemd
-API_PKGS := zlib
+            libsystemd zlib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
@@ -24,7 +23,6 @@ WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
 ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(PREFIX_MAP) $(CFLAGS)
 ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 LIBS         := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
-API_LIBS     := $(shell pkg-config --libs $(API_PKGS) 2>/dev/null)
 
 # `make V=1` shows the commands in full.
 ifeq ($(V),)
@@ -61,8 +59,7 @@ $(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
 $(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
 	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LINKED_IN) $(ARCHIVES) $(LIBS) $(TEST_LIBS)
 
-$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka $(API_LIBS)
-$(BUILD)/bin/api: private LIBS += $(API_LIBS)
+$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka
 $(FUZZERS): private TEST_LIBS = -fsanitize=fuzzer
 
 $(BUILD)/common.a: $(call objects,common)
@@ -106,7 +103,7 @@ $(BUILD)/version: FORCE
 FORCE:
 
 libraries:
-	@pkg-config --exists $(PKGS) $(API_PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
+	@pkg-config --exists $(PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
 
 deps: ## install what a build needs (Debian, root or sudo)
 	deploy/deps.sh build

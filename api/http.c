@@ -6,18 +6,16 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "api/http_stream.h"
 #include "api/limiter.h"
 #include "common/clock.h"
+#include "common/gzip.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
-#define GZIP_BYTES_MIN 1024        /* below, the headers cost more than is won */
-#define GZIP_WINDOW_BITS (15 + 16) /* 16: gzip's own frame (zlib.h, deflateInit2) */
-#define GZIP_MEM_LEVEL 8
+#define GZIP_BYTES_MIN 1024 /* below, the headers cost more than is won */
 #define RATE_BURST_SECONDS 2
 #define STATUS_CLASSES 6
 #define CONNECTION_BYTES                                                                           \
@@ -55,47 +53,39 @@ static bool is_compressible(const struct answer *a)
             strstr(a->type, "svg") != NULL);
 }
 
-/* Accept-Encoding (RFC 9110, 12.5.3) that names gzip, or *, and does not refuse it with q=0. */
-static bool takes_gzip(const char *accepted)
+/* What of a body is not compressed yet. */
+struct rest {
+    const char *bytes;
+    size_t len;
+};
+
+static size_t read_rest(void *context, char *out, size_t size)
 {
-    while (accepted != NULL && *accepted != '\0') {
-        size_t len = strcspn(accepted, ",");
-        size_t start = strspn(accepted, " \t");
-        size_t name_len = strcspn(accepted + start, ",; \t");
-        const char *name = accepted + start;
+    struct rest *rest = context;
+    size_t len = rest->len < size ? rest->len : size;
 
-        if ((name_len == 4 && strncasecmp(name, "gzip", 4) == 0) || strncmp(name, "*", 1) == 0) {
-            const char *weight = memmem(accepted, len, "q=", 2);
-
-            return weight == NULL || strtod(weight + 2, NULL) > 0;
-        }
-        accepted += len + (accepted[len] == ',');
-    }
-    return false;
+    memcpy(out, rest->bytes, len);
+    rest->bytes += len;
+    rest->len -= len;
+    return len;
 }
 
 /* Replaces the body by its compressed form when that is shorter. */
 static void compress_body(struct answer *a)
 {
-    z_stream stream = {0};
-
-    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEM_LEVEL,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
-        return;
-    }
+    struct rest rest = {a->body, a->len};
+    struct gzip *gzip = gzip_new(read_rest, &rest);
     char *out = mem_alloc(a->len, 1);
+    char end;
+    size_t len = gzip_read(gzip, out, a->len);
 
-    stream.next_in = (unsigned char *)a->body;
-    stream.avail_in = (unsigned)a->len;
-    stream.next_out = (unsigned char *)out;
-    stream.avail_out = (unsigned)a->len;
-    if (deflate(&stream, Z_FINISH) == Z_STREAM_END) {
-        answer_body(a, a->status, a->type, out, stream.total_out);
+    if (len < a->len && gzip_read(gzip, &end, 1) == 0) {
+        answer_body(a, a->status, a->type, out, len);
         answer_header(a, "Content-Encoding", "gzip");
     } else {
         free(out);
     }
-    deflateEnd(&stream);
+    gzip_free(gzip);
 }
 
 static const char *answer_has(const struct answer *a, const char *name)
@@ -162,7 +152,7 @@ static enum MHD_Result finish(struct http *http, struct MHD_Connection *connecti
     answer_unless_same(&x->request, a);
     if (is_compressible(a)) {
         answer_header(a, "Vary", "Accept-Encoding");
-        if (takes_gzip(request_header(&x->request, "Accept-Encoding"))) {
+        if (gzip_is_accepted(request_header(&x->request, "Accept-Encoding"))) {
             compress_body(a);
         }
     }

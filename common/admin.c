@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/gzip.h"
 #include "common/listen.h"
 #include "common/mem.h"
 
@@ -114,9 +115,21 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, struct ans
 
 /* --- Metrics: as much text at a time as the connection takes --- */
 
+struct exposition {
+    struct metrics_reading *reading;
+    struct gzip *gzip; /* of it; NULL: as it is */
+};
+
+static size_t read_plain(void *context, char *out, size_t size)
+{
+    return metrics_read(context, out, size);
+}
+
 static ssize_t on_read_metrics(void *context, uint64_t at, char *out, size_t size)
 {
-    size_t len = metrics_read(context, out, size);
+    struct exposition *e = context;
+    size_t len =
+        e->gzip == NULL ? metrics_read(e->reading, out, size) : gzip_read(e->gzip, out, size);
 
     (void)at;
     return len == 0 ? MHD_CONTENT_READER_END_OF_STREAM : (ssize_t)len;
@@ -124,23 +137,38 @@ static ssize_t on_read_metrics(void *context, uint64_t at, char *out, size_t siz
 
 static void on_metrics_end(void *context)
 {
-    metrics_read_end(context);
+    struct exposition *e = context;
+
+    gzip_free(e->gzip);
+    metrics_read_end(e->reading);
+    free(e);
+}
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
 static enum MHD_Result send_metrics(const struct admin *admin, struct MHD_Connection *connection)
 {
-    const char *accept =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
-    enum metrics_format format = metrics_format_of(accept);
-    struct metrics_reading *reading = metrics_read_begin(admin->metrics, format);
+    enum metrics_format format = metrics_format_of(header(connection, MHD_HTTP_HEADER_ACCEPT));
+    struct exposition *e = mem_alloc(1, sizeof(*e));
+
+    e->reading = metrics_read_begin(admin->metrics, format);
+    if (gzip_is_accepted(header(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING))) {
+        e->gzip = gzip_new(read_plain, e->reading);
+    }
     struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, CONNECTION_BYTES_MAX, on_read_metrics, reading, on_metrics_end);
+        MHD_SIZE_UNKNOWN, CONNECTION_BYTES_MAX, on_read_metrics, e, on_metrics_end);
 
     if (response == NULL) {
-        metrics_read_end(reading);
+        on_metrics_end(e);
         return MHD_NO;
     }
-    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, MHD_HTTP_HEADER_ACCEPT);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
+    if (e->gzip != NULL) {
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+    }
     return send_response(connection, MHD_HTTP_OK, metrics_content_type(format), response);
 }
 

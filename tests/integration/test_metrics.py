@@ -1,5 +1,6 @@
 """What the programs show of themselves: names, text, and that Prometheus takes it."""
 
+import gzip
 import re
 import signal
 import subprocess
@@ -116,6 +117,16 @@ def no_kafka():
     refusing = sites.RefusingPort()
     yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
     refusing.close()
+
+
+def test_metrics_are_compressed_for_who_takes_that(programs, sited, no_kafka):
+    producer = programs("producer", "--url", sited.url("/ok?gzip"), "--seconds", 1, "--output", "json", env=no_kafka)
+    port = int(producer.admin_url("").rpartition(":")[2])
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip" and "Accept-Encoding" in answer.headers["Vary"]
+        sitewatch.parse_metrics(gzip.decompress(answer.read()).decode())
+    assert "Content-Encoding" not in get(port, "/metrics")[1]
 
 
 def sites_shown(producer):
