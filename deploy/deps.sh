@@ -7,7 +7,7 @@ build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev lib
     libpcre2-dev libcjson-dev libconfig-dev libmicrohttpd-dev libc-ares-dev libssl-dev uthash-dev
     libsqlite3-dev libsodium-dev zlib1g-dev libsystemd-dev)
 image=(ca-certificates)
-demo=(postgresql procps openssl ca-certificates)
+demo=(postgresql procps openssl ca-certificates curl)
 # For tests that find a Kafka and a Postgres running.
 container_test=(python3 python3-pytest python3-psycopg2 python3-confluent-kafka openssl)
 # maven brings a Java runtime, which the tests' Kafka runs on.

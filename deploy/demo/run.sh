@@ -260,13 +260,31 @@ start_producer() {
         --targets-file "$dir/targets.conf" --listen 127.0.0.1:0 --drain-seconds 5
 }
 
+# Where a program shows its metrics, which it says when it starts.
+admin_address() {
+    sed -n 's/.*msg="admin endpoint".* address=\([^ ]*\).*/\1/p' "$dir/log/$1" | head -n 1
+}
+
 start_api() {
     run token "cannot make a token" POSTGRES_DSN="$dsn" "$build"/bin/api token create \
         --owner demo --scope write
     token=$(grep -o '^sw_.*' "$dir/log/token")
-    start api POSTGRES_DSN="$dsn" "$build"/bin/api --listen 127.0.0.1:0
+    await producer grep -q 'msg="admin endpoint"' "$dir/log/producer"
+    start api POSTGRES_DSN="$dsn" "$build"/bin/api --listen 127.0.0.1:0 \
+        --api-programs "$(admin_address consumer),$(admin_address producer)"
     await api grep -q 'msg=serving' "$dir/log/api"
     dashboard=http://127.0.0.1:$(sed -n 's/.*msg=serving.* port=\([0-9]*\).*/\1/p' "$dir/log/api")/
+    printf 'Authorization: Bearer %s\n' "$token" >"$dir/authorization"
+}
+
+# Sites that were added, changed or deleted in the dashboard reach the producer. The topic of the
+# sites would do that, but this broker cannot say that a topic is compacted, and so is refused.
+follow_sites() {
+    curl --fail --silent --max-time 2 --header @"$dir/authorization" --output "$dir/sites.new" \
+        "${dashboard}websites/export?format=libconfig" || return 0
+    cmp -s "$dir/sites.new" "$dir/targets.conf" && return 0
+    mv "$dir/sites.new" "$dir/targets.conf"
+    kill -HUP "${pids[producer]}"
 }
 
 screen_take() {
@@ -340,13 +358,17 @@ check_alive() {
 }
 
 show() {
-    local began now next every=1 limit=${seconds:-$((1 << 40))}
+    local began now next follow=0 every=1 limit=${seconds:-$((1 << 40))}
     screen_take
     ((on_screen)) || every=$plain_every
     began=$(uptime_s)
     next=$began
     while now=$(uptime_s) && ((now - began < limit)); do
         check_alive
+        if ((now >= follow)); then
+            follow_sites
+            follow=$((now + 1))
+        fi
         if ((now >= next)); then
             draw
             next=$((now + every))

@@ -23,4 +23,5 @@ LEFT JOIN LATERAL (
     FROM (SELECT c.slot, c.attempt, c.status FROM checks c
           WHERE c.website_id = w.website_id AND c.final
           ORDER BY c.slot DESC, c.attempt DESC LIMIT 20) newest) bar ON true
+WHERE w.deleted_at IS NULL
 ORDER BY w.website_id;

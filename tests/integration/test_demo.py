@@ -13,7 +13,7 @@ from stand import process
 
 RUN = process.ROOT / "deploy" / "demo" / "run.sh"
 BUILD = os.path.dirname(os.environ.get("SITEWATCH_BIN", "build/bin"))
-SECONDS = 15
+SECONDS = 20
 
 
 @pytest.fixture
@@ -39,12 +39,22 @@ def test_the_demo_stores_its_sites_and_serves_its_dashboard(demo):
     with urllib.request.urlopen(address, timeout=10) as page:
         assert "<title>Sitewatch</title>" in page.read().decode()
 
-    def states():
-        asked = urllib.request.Request(f"{address}overview", headers={"Authorization": f"Bearer {token}"})
+    def told(path, body=None):
+        asked = urllib.request.Request(address + path, body and json.dumps(body).encode(),
+                                       {"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
         with urllib.request.urlopen(asked, timeout=10) as answer:
-            return {site["name"]: site["state"] for site in json.load(answer)["sites"]}
+            return json.load(answer)
+
+    def states():
+        return {site["name"]: site["state"] for site in told("overview")["sites"]}
+
+    def programs():
+        return {item["part"] for item in told("pipeline")["items"] if item["what"] == "ready" and item["state"] == "well"}
 
     process.wait_for(lambda: states() == {"shop": "up", "blog": "up", "slow": "degraded", "broken": "down"},
                      "the four sites to be judged", SECONDS, 0.2)
+    process.wait_for(lambda: programs() == {"consumer", "producer"}, "the programs to be seen", SECONDS, 0.2)
+    told("websites", {"url": "http://127.0.0.1:9/", "name": "added"})
+    process.wait_for(lambda: states().get("added") == "down", "the site that was added to be checked", SECONDS, 0.2)
     assert started.wait(90) == 0, "".join(lines)
     assert f"dashboard: {address}" in "".join(lines)
