@@ -36,7 +36,7 @@ const live = new Live({
     document.getElementById("live").textContent = LIVE_WORDS[status];
     sites.setLive(status === "live");
   },
-  lost: () => sites.load().catch(() => {}),
+  lost: () => sites.reload().catch(() => {}),
   event(type, data) {
     if (type === "state") {
       sites.state(data);

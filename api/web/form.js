@@ -65,7 +65,19 @@ class Field {
   }
 
   get value() {
-    return this.read(this.input.value);
+    return this.drop?.checked ? undefined : this.read(this.input.value);
+  }
+
+  /** It has a secret, which nobody is shown: it stays, is replaced, or goes. */
+  keepsSecret() {
+    this.drop = element("input", { type: "checkbox", id: `${this.input.id}-drop` });
+    this.error.before(element("p", { class: "help" }, "It holds a secret, which is not shown and stays unless another is given. ",
+      this.drop, element("label", { for: this.drop.id }, ` Remove ${this.name}`)));
+  }
+
+  /** Whether it differs from `text`, what was in it before. */
+  isChanged(text) {
+    return this.input.value !== text || this.drop?.checked === true;
   }
 
   set value(value) {
@@ -185,7 +197,7 @@ export async function editPage(root, api, id) {
     submit: async ({ fields }) => {
       const body = {};
       for (const [name, field] of fields) {
-        if (field.input.value !== before.get(name)) body[name] = field.value ?? null;
+        if (field.isChanged(before.get(name))) body[name] = field.value ?? null;
       }
       const { data } = await api.ask("PATCH", `/websites/${id}`, {
         body, type: "application/merge-patch+json", headers: tag ? { "If-Match": tag } : {},
@@ -196,6 +208,7 @@ export async function editPage(root, api, id) {
   for (const [name, field] of form.fields) {
     field.value = site[name];
     before.set(name, field.input.value);
+    if (site.secrets?.includes(name)) field.keepsSecret();
   }
   root.append(form.root);
 }

@@ -57,12 +57,11 @@ export class Live {
   async run() {
     let wait = RETRY_MS;
     while (!this.ended) {
-      const began = Date.now();
-      const going = await this.read().catch(() => true);
+      const how = await this.read().catch(() => "failed");
       clearTimeout(this.timer);
-      if (!going || this.ended) break;
+      if (how === "refused" || this.ended) break;
       this.on.status("waiting");
-      wait = Date.now() - began > RETRY_MS_MAX ? RETRY_MS : Math.min(wait * 2, RETRY_MS_MAX);
+      wait = how === "ended" ? RETRY_MS : Math.min(wait * 2, RETRY_MS_MAX);
       await new Promise((resolve) => {
         this.wake = resolve;
         this.timer = setTimeout(resolve, wait * (0.5 + Math.random() / 2));
@@ -75,7 +74,7 @@ export class Live {
     this.timer = setTimeout(() => this.abort.abort(), SILENCE_MS);
   }
 
-  /** One connection, to its end. False: there is none to be had. */
+  /** One connection: "ended", or "refused" when there is none to be had. */
   async read() {
     this.abort = new AbortController();
     this.watch();
@@ -91,12 +90,12 @@ export class Live {
       if (problem.status !== 404 && problem.status !== 401 && problem.status !== 403) throw problem;
       this.on.status("none");
       if (problem.status === 401) onRefused.tell(problem);
-      return false;
+      return "refused";
     }
     this.on.status("live");
     if (this.lastId === undefined) this.on.lost();
-    await this.follow(response.body);
-    return true;
+    await this.follow(response.body).catch(() => {}); // cut off or ended: it is taken up again
+    return "ended";
   }
 
   async follow(body) {

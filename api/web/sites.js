@@ -6,6 +6,7 @@ const AGAIN_MS = 60000;       // figures move slowly, and states come by themsel
 const AGAIN_ALONE_MS = 5000;  // while they do not
 const FIRST_FIGURES_MS = 1500;
 const GATHER_MS = 1100;       // of changes: the server gives the same answer for a second
+const OLDER_MS = 3000;        // what an answer says may be that much older than its request
 
 const TEXT = Symbol("what is searched");
 
@@ -16,6 +17,7 @@ class Sites {
     this.read = false;
     this.alone = true;
     this.listeners = new Set();
+    this.heard = new Map(); // states that came by themselves of late, and when
   }
 
   /** listener(ids): of sites that changed; undefined: all may have. Returns what ends it. */
@@ -35,10 +37,14 @@ class Sites {
   /** Reads all of them; then goes on doing so. */
   async load() {
     clearTimeout(this.timer);
-    this.loading ??= get("/overview").finally(() => { this.loading = undefined; });
+    if (!this.loading) {
+      this.began = performance.now();
+      this.loading = get("/overview").finally(() => { this.loading = undefined; });
+    }
     try {
       const { sites, total, figures_at: figuresAt } = await this.loading;
       this.byId = new Map(sites.map((site) => [site.id, site]));
+      this.putHeard();
       this.total = total;
       this.read = true;
       this.tell();
@@ -46,6 +52,21 @@ class Sites {
     } catch (error) {
       this.later(AGAIN_ALONE_MS);
       throw error;
+    }
+  }
+
+  /** Something may have been missed: all is read anew, and once more when no answer can be from before. */
+  async reload() {
+    this.heard.clear();
+    await this.load();
+    this.later(GATHER_MS);
+  }
+
+  /** A state that was told is not replaced by an answer from before it. */
+  putHeard() {
+    for (const [id, { state, at }] of this.heard) {
+      if (at < this.began - OLDER_MS) this.heard.delete(id);
+      else if (this.byId.has(id)) this.byId.get(id).state = state;
     }
   }
 
@@ -63,6 +84,7 @@ class Sites {
     this.stopped = true;
     clearTimeout(this.timer);
     this.byId = new Map();
+    this.heard.clear();
     this.read = false;
   }
 
@@ -73,6 +95,7 @@ class Sites {
   }
 
   state({ id, state }) {
+    this.heard.set(id, { state, at: performance.now() });
     const site = this.byId.get(id);
     if (!site) {
       this.later(GATHER_MS);

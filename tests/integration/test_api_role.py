@@ -106,3 +106,9 @@ def test_databases_of_one_cluster_share_the_role(postgres):
     finally:
         for name in names:
             postgres.query("postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_the_figures_of_all_sites_are_made_as_the_api_s_own_role(api_database, login):
+    api = api_database.start(POSTGRES_DSN=login)
+    api.post(url="https://example.com/")
+    process.wait_for(lambda: "figures_at" in api.ask("GET", "/overview").json(), "figures", 30)

@@ -83,6 +83,8 @@ def store_checks(api, website_id, statuses, location="here"):
         " SELECT %s, date_trunc('minute', now()) - interval '1 minute' * (array_length(s, 1) - i), now(), 5, 1500,"
         " location_id, 1, 200, true, s[i], 'host', CASE WHEN s[i] = 'down' THEN 'status' END, '[[\"v1\"]]'"
         " FROM locations, (SELECT %s::text[] AS s) given, generate_series(1, %s) i WHERE name = %s RETURNING *)"
+        ", marked AS (INSERT INTO rollup_stale_hours SELECT DISTINCT website_id, hour_of(slot), location_id, now()"
+        " FROM made ON CONFLICT DO NOTHING)"
         " INSERT INTO site_state (website_id, location_id, status, since, last_slot)"
         " SELECT website_id, location_id, status, slot, slot FROM made ORDER BY slot DESC LIMIT 1"
         " ON CONFLICT (website_id, location_id) DO UPDATE SET status = excluded.status,"

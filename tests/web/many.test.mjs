@@ -3,17 +3,11 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { closeBrowser, open, stands, tabTo, until } from "./stand.mjs";
+import { closeBrowser, open, stands, tabTo, until, within } from "./stand.mjs";
 
 const { many } = stands;
-const SLACK = process.env.WEB_ASSERT_TIMES === "1" ? 1 : 4;
 
 after(closeBrowser);
-
-function within(ms, limit, what) {
-  console.log(`measured: ${what} ${Math.round(ms)} ms`);
-  assert.ok(ms < limit * SLACK, `${what}: ${ms} ms, limit ${limit} ms`);
-}
 
 /** Notes when the first row of the list is there to be painted. */
 function notePaint() {

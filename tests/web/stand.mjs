@@ -11,11 +11,7 @@ const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 export const stands = JSON.parse(process.env.WEB_STANDS);
 export const SECONDS = Number(process.env.WEB_SECONDS ?? 15);
-export const LOOKS = [1280, 390].flatMap((width) => [false, true].map((dark) => ({ width, dark })));
-
-export function nameOf({ width, dark }) {
-  return `${width} px, ${dark ? "dark" : "light"}`;
-}
+export const WIDTHS = [1280, 390];
 
 let browser;
 
@@ -71,10 +67,14 @@ export async function open(stand, path, { width = 1280, dark = false, token = st
 
 /** What axe finds serious or critical, at WCAG 2.2 AA and its own best practices. */
 export async function seriousFaults(page) {
-  await page.evaluate(AXE);
+  if (await page.evaluate(() => window.axe === undefined)) await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   return violations.filter(({ impact }) => impact === "serious" || impact === "critical")
     .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
+}
+
+export async function background(page) {
+  return page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
 }
 
 /** Nothing but what scrolls by itself is wider than the window. */
@@ -109,6 +109,14 @@ export async function ask(stand, method, path, body) {
     body: body ? JSON.stringify(body) : undefined,
   });
   return { status: response.status, headers: response.headers, data: response.status === 204 ? undefined : await response.json() };
+}
+
+const SLACK = process.env.WEB_ASSERT_TIMES === "1" ? 1 : 4;
+
+/** A time that docs/dashboard.md promises. */
+export function within(ms, limit, what) {
+  console.log(`measured: ${what} ${Math.round(ms)} ms`);
+  assert.ok(ms < limit * SLACK, `${what}: ${ms} ms, limit ${limit} ms`);
 }
 
 /** Until check() gives something true. */
