@@ -9,12 +9,6 @@
 
 #include "api/route.h"
 
-#define PIPELINE_SECONDS_MIN 5    /* between two looks */
-#define PIPELINE_SHARE 20         /* and so many times as long as one takes */
-#define PIPELINE_WINDOW_S 60      /* figures that rise are told of so long */
-#define PIPELINE_LOCATIONS_MAX 50 /* told of */
-#define PIPELINE_GROUPS_MAX 20
-
 struct pipeline;
 
 /* programs: as scrape.h has them, or NULL. NULL, ERR_FATAL. */

@@ -132,7 +132,6 @@ static char *page_html(const PGresult *rows, size_t *len)
     timestamp_format_s(clock_real_ns() / NS_PER_SEC, now);
     fprintf(out, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
                  "<meta name=\"viewport\" content=\"width=device-width\">\n"
-                 "<meta http-equiv=\"refresh\" content=\"60\">\n"
                  "<link rel=\"stylesheet\" href=\"/status.css\">\n<title>");
     write_headline(out, rows);
     fprintf(out, "</title>\n<main>\n<h1>");

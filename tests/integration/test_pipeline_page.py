@@ -71,6 +71,7 @@ def test_a_consumer_and_a_producer_are_told_of_as_they_run_and_stop(api_database
     nobody = f"127.0.0.1:{process.free_port()}"
     api.start("--api-programs", ",".join([*addresses, nobody]))
 
+    pipeline.kafka.produce(pipeline.success, [{"value": b"{", "key": b"x"}])
     wait_for_item(api, "producer", "schedule lag", "well", "of their slot in", addresses[0])
     wait_for_item(api, "consumer", "rows", "well", "partitions", addresses[1])
     wait_for_item(api, "group", "messages stored", "well", "were stored in")
@@ -81,15 +82,15 @@ def test_a_consumer_and_a_producer_are_told_of_as_they_run_and_stop(api_database
     assert item(found, "program", "answers", nobody)[::2] == (
         "not_well", item(found, "program", "answers", nobody)[2]) and found["state"] == "not_well"
 
-    pipeline.kafka.produce(pipeline.success, [{"value": b"{", "key": b"x"}])
-    wait_for_item(api, "consumer", "dead letters", "not_well", "1 messages", addresses[1])
-    wait_for_item(api, "database", "dead letters", "not_well", "1 json")
+    assert "1 messages were no valid events" in item(found, "consumer", "dead letters", addresses[1])[2]
+    assert item(found, "database", "dead letters")[0] == "not_well"
+    assert "1 json" in item(found, "database", "dead letters")[2]
 
     consumer.terminate()
-    wait_for_item(api, "program", "answers", "not_well", "onnect", addresses[1])
     producer.signal(signal.SIGSTOP)  # it does not answer, and holds nobody up for long
     try:
         wait_for_item(api, "program", "answers", "not_well", "", addresses[0])
+        wait_for_item(api, "program", "answers", "not_well", "onnect", addresses[1])
     finally:
         producer.signal(signal.SIGCONT)
     wait_for_item(api, "producer", "ready", "well", "", addresses[0])

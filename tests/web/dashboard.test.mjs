@@ -43,6 +43,7 @@ const PAGES = {
     },
   },
   "pipeline, none": { stand: empty, path: "#/pipeline", ready: "text=There are none." },
+  "public page": { path: "status", ready: "td.up", token: "" },
   "no such page": { path: "#/nothing", ready: "main a" },
 };
 
@@ -473,6 +474,8 @@ const PICTURES = {
   "dashboard-sites.png": { path: "#/", ready: ".sites .bar", height: 620 },
   "dashboard-sites-phone.png": { path: "#/", ready: ".sites .bar", width: 390, dark: true, height: 780 },
   "dashboard-site.png": { path: "#/sites/1", ready: ".plot canvas", height: 900 },
+  "dashboard-pipeline.png": { path: "#/pipeline", ready: ".wide td .state", height: 760 },
+  "dashboard-public.png": { path: "status", ready: "td.up", width: 700, height: 300 },
   "dashboard-form.png": {
     path: "#/new", ready: "#field-url", height: 620,
     act: async (page) => {
