@@ -38,7 +38,7 @@
 #define SILENT_MAX 10000 /* locations of sites that are compared */
 #define SILENT_EVERY_S 5 /* and no more than one part in SILENT_SHARE of the time */
 #define SILENT_SHARE 50
-#define TOKENS_EVERY_S 5
+#define TOKENS_EVERY_S 2
 #define BEAT_EVERY_S 15
 #define TEXT_OF(x) #x
 #define NUMBER(x) TEXT_OF(x)

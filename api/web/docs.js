@@ -50,7 +50,9 @@ async function send(method, path, form, output) {
   if (area) headers["Content-Type"] = area.dataset.type;
   const url = target + (query.size > 0 ? `?${query}` : "");
   const response = await fetch(url, { method: method.toUpperCase(), headers, body: area ? area.value : undefined });
-  const text = await response.text();
+  const endless = (response.headers.get("Content-Type") ?? "").startsWith("text/event-stream");
+  if (endless) await response.body.cancel();
+  const text = endless ? "A stream without an end: curl -N shows what comes." : await response.text();
   let shown = text;
   try {
     shown = JSON.stringify(JSON.parse(text), null, 2);

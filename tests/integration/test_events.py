@@ -257,7 +257,7 @@ def test_many_changes_at_once_are_a_reset(api, streams):
     assert stream.wait_for_events(2)[1][0] == "reset"
 
 
-def test_a_location_that_falls_silent_is_told_of(api, streams):
+def test_silence_is_told_of_idle_streams_get_a_comment_and_all_end_with_the_program(api, streams):
     site = api.post(url="https://example.com/", seconds=60)
     api.post(url="https://never.example/")
     store_checks(api, site["id"], ["up"])
@@ -268,6 +268,11 @@ def test_a_location_that_falls_silent_is_told_of(api, streams):
     stream.wait_for_events(2)
     assert stream.names() == [("state", site["id"], "unknown"), ("state", site["id"], "up")]
     assert "since" not in stream.events[0][1] and "since" in stream.events[1][1]
+    # 15 s of the program's, not of this stream's: it may have come already.
+    stream.wait(lambda s: s.comments >= 1, "a comment", 60)
+    assert len(stream.events) == 2
+    api.program.terminate()
+    stream.wait(lambda s: s.ended == "whole", "the end of the stream")
 
 
 def test_a_stream_ends_with_its_token(api, streams):
@@ -314,12 +319,13 @@ def test_who_does_not_read_is_closed_and_holds_up_nobody(api_database):
     slow.sendall(f"GET /events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {api.read}\r\n\r\n".encode())
     process.wait_for(lambda: metrics(api)["sitewatch_api_event_clients"] == 1, "the slow client")
     quick = Stream(api).begin()
-    # An event of a site at 1000 locations is long: soon more than the buffers between us hold.
-    site = api.post(url="https://example.com/")["id"]
+    # Events of sites at 1000 locations are long: soon more than the buffers between us hold.
+    sites = [api.post(url=f"https://{i}.example/")["id"] for i in range(6)]
     api.query("WITH l AS (INSERT INTO locations (name) SELECT repeat('y', 200) || i"
               " FROM generate_series(1, 1000) i RETURNING location_id)"
               " INSERT INTO site_state (website_id, location_id, status, last_slot)"
-              " SELECT %s, location_id, 'up', now() FROM l RETURNING 1", site)
+              " SELECT website_id, location_id, 'up', now() FROM l CROSS JOIN unnest(%s::bigint[]) website_id"
+              " RETURNING 1", sites)
 
     def closed():
         told = len(quick.events)
@@ -363,14 +369,6 @@ def test_a_lost_database_is_a_reset_when_it_is_back(api, streams, postgres):
     tell(api, 7)
     assert stream.wait_for_events(2)[1][1]["id"] == 7
     assert metrics(api)["sitewatch_api_event_resets_total"] == 1
-
-
-def test_idle_streams_get_a_comment_and_end_with_the_program(api, streams):
-    stream = streams.begin()
-    stream.wait(lambda s: s.comments >= 1, "a comment", 40)
-    assert stream.events == []
-    api.program.terminate()
-    stream.wait(lambda s: s.ended == "whole", "the end of the stream")
 
 
 def test_a_real_site_that_turns_down_is_told_of_from_its_row(api, pipeline, sited, streams):
