@@ -21,6 +21,7 @@ struct consume {
     rd_kafka_queue_t *queue;
     bool closing;
     bool was_given;    /* whatever it was, be it nothing */
+    bool topic_went;   /* one that was read is gone */
     bool sleeps;       /* this librdkafka does, when its queue is full */
     int64_t wake_ns;   /* when it may be woken next */
     size_t left;       /* messages in the queue after the latest poll */
@@ -142,6 +143,8 @@ size_t consume_poll(struct consume *c, rd_kafka_message_t **messages, size_t max
         if (message == NULL) {
             break;
         }
+        c->topic_went = c->topic_went || message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+                        message->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
         messages[count++] = message;
     }
     if (c->sleeps) {
@@ -373,12 +376,16 @@ fail:
 }
 
 /*
- * librdkafka before 2.3 asserts in rd_kafka_destroy that a member of a group was given something.
- * A client that may have joined, which needs a broker that answered, and was given nothing yet, is
- * left to the end of the process.
+ * Whether the client has to be left to the end of the process. librdkafka before 2.3 asserts in
+ * rd_kafka_destroy that a member of a group was given something: a client may have joined, which
+ * needs a broker that answered, and was given nothing yet. And librdkafka 2.0 never comes back from
+ * rd_kafka_destroy when a topic that was read is gone.
  */
-static bool destroy_aborts(struct consume *c)
+static bool must_stay(struct consume *c)
 {
+    if (c->topic_went) {
+        return true;
+    }
     if (rd_kafka_version() >= 0x020300ff || c->was_given) {
         return false;
     }
@@ -407,10 +414,10 @@ void consume_free(struct consume *c)
         rd_kafka_queue_destroy(c->queue);
     }
     if (c->consumer != NULL) {
-        bool aborts = destroy_aborts(c);
+        bool stays = must_stay(c);
 
         rd_kafka_consumer_close(c->consumer);
-        if (!aborts) {
+        if (!stays) {
             rd_kafka_destroy(c->consumer);
         }
     }

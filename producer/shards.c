@@ -18,7 +18,7 @@
 #include "common/consume.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/site_json.h"
+#include "producer/sitereader.h"
 
 #define CLIENT_ID "sitewatch-producer-sites"
 #define CHECK_TIMEOUT_MS 5000
@@ -27,9 +27,7 @@
 #define FETCH_MB 16
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS 10000
-#define NICE 10      /* as the thread that takes the sites */
-#define BAD_LINES 20 /* at the most in BAD_LINES_NS */
-#define BAD_LINES_NS (10 * NS_PER_SEC)
+#define NICE 10                      /* as the thread that takes the sites */
 #define TROUBLE_NS (10 * NS_PER_SEC) /* the same for Kafka's errors */
 
 enum shard_state { NOT_OURS, READING, READ };
@@ -54,10 +52,9 @@ struct shards {
     struct err said;
     struct backoff backoff;
     struct news_list news;
-    int64_t bad_until_ns; /* the window of lines about bad messages */
-    int bad_lines;        /* in it */
+    struct sitereader reader;
     struct log_limit trouble_limit;
-    struct metric *reading, *read, *bad, *given, *revoked, *lost;
+    struct metric *reading, *read, *given, *revoked, *lost;
 };
 
 /* --- Which shards we have --- */
@@ -121,74 +118,11 @@ static void forget_all(struct shards *s)
 
 /* --- Messages --- */
 
-static void refuse(struct shards *s, const rd_kafka_message_t *message, const char *reason)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    metric_add(s->bad, 1);
-    if (now_ns >= s->bad_until_ns) {
-        s->bad_until_ns = now_ns + BAD_LINES_NS;
-        s->bad_lines = 0;
-    }
-    if (s->bad_lines++ < BAD_LINES) {
-        log_write(LOG_WARN, "a site of the topic is refused",
-                  LOG_I("partition", message->partition), LOG_I("offset", message->offset),
-                  LOG_S("reason", reason));
-    }
-}
-
-/* The id that a message is of; 0: its key is none. */
-static int64_t id_of(const rd_kafka_message_t *message)
-{
-    const char *key = message->key;
-    int64_t id = 0;
-
-    if (message->key_len == 0 || message->key_len > 18 || key[0] == '0') {
-        return 0;
-    }
-    for (size_t i = 0; i < message->key_len; i++) {
-        if (key[i] < '0' || key[i] > '9') {
-            return 0;
-        }
-        id = id * 10 + (key[i] - '0');
-    }
-    return id;
-}
-
 static void take_message(struct shards *s, const rd_kafka_message_t *message)
 {
-    struct site site;
-    struct err err;
-    int64_t version;
-    int64_t id = id_of(message);
-
-    if (state_of(s, message->partition) == NOT_OURS) {
-        return;
+    if (state_of(s, message->partition) != NOT_OURS) {
+        sitereader_take(&s->reader, message, &s->news);
     }
-    if (id == 0) {
-        refuse(s, message, "key: want the id of a site");
-        return;
-    }
-    if (message->payload == NULL) {
-        news_add(&s->news, NEWS_DROP, message->partition)->id = id;
-        return;
-    }
-    if (site_json_read(message->payload, message->len, s->settings.seal, &site, &version, &err) <
-        0) {
-        refuse(s, message, err.message);
-        return;
-    }
-    if (site.id != id) {
-        refuse(s, message, "id: is another than the key's");
-        site_free(&site);
-        return;
-    }
-    struct news *news = news_add(&s->news, NEWS_PUT, message->partition);
-
-    news->id = id;
-    news->version = version;
-    news->offset = message->offset;
-    news->site = site;
 }
 
 static void take_end(struct shards *s, int32_t partition)
@@ -462,8 +396,7 @@ static void register_metrics(struct shards *s, struct metrics *m)
     s->given = metrics_counter(m, changes, changes_help, "change=\"given\"");
     s->revoked = metrics_counter(m, changes, changes_help, "change=\"revoked\"");
     s->lost = metrics_counter(m, changes, changes_help, "change=\"lost\"");
-    s->bad = metrics_counter(m, "sitewatch_site_messages", "Messages of the topic of the sites",
-                             "result=\"bad\"");
+    sitereader_init(&s->reader, s->settings.seal, m);
 }
 
 static void release(struct shards *s)

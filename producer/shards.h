@@ -11,8 +11,7 @@
  * is as it must be. A message that is no site is counted, said, and left out.
  *
  * It knows neither schedules nor checks: what it reads is given to the functions of the settings.
- * It counts sitewatch_site_messages_total{result="bad"} and sitewatch_shard_changes_total{change},
- * and sets sitewatch_shards{state}.
+ * It counts sitewatch_shard_changes_total{change} and sets sitewatch_shards{state}.
  */
 #ifndef PRODUCER_SHARDS_H
 #define PRODUCER_SHARDS_H

@@ -265,7 +265,7 @@ def test_each_location_checks_every_site_and_a_files_sites_are_checked_beside(to
 def test_a_topic_that_will_not_do_is_refused_and_looked_at_again(topic):
     path = topic.pipeline.targets_file(
         f'targets = ({{ name = "own"; url = "{topic.sited.url(topic.path(901))}"; seconds = 1; }});\n')
-    producer = topic.producer("a", "--targets-file", path)
+    producer = topic.producer("a", "--targets-file", path, KAFKA_PROPERTIES="topic.metadata.refresh.interval.ms=1000")
     said = producer.wait_for_line("sites of the topic are not checked")
     assert f"there is no topic {topic.name}; consumer migrate --topics makes it" in said
     assert topic.name not in topic.pipeline.kafka.topics()
@@ -281,6 +281,14 @@ def test_a_topic_that_will_not_do_is_refused_and_looked_at_again(topic):
     producer.wait_for_line("the topic of the sites is read", 30)
     topic.wait_for_requests((1,), 1)
     producer.wait_until_ready()
+
+    topic.pipeline.kafka.delete_topics(topic.name)  # under its hands
+    producer.wait_for_line("sites of the topic are not checked.*there is no topic", 60, count=2)
+    assert producer.metrics()["sitewatch_topic_sites"] == 0
+    assert producer.get("/readyz")[0] == 503
+    topic.make()
+    topic.put(2)
+    topic.wait_for_requests((2,), 2)
     producer.terminate()
 
 
