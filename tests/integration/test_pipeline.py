@@ -35,7 +35,7 @@ def test_one_site_by_flags_is_a_row_within_two_seconds_of_its_check(pipeline, si
     for phase in ("connect_us", "wait_us", "response_time_us"):
         assert row[phase] > 0, phase
     phases = [row[p] or 0 for p in ("dns_us", "connect_us", "tls_us", "wait_us", "transfer_us")]
-    assert abs(sum(phases) - row["response_time_us"]) < 5_000
+    assert abs(sum(phases) - row["response_time_us"]) < (5_000 if ASSERT_TIMES else 500_000)
     shown = pipeline.query("SELECT * FROM monitoring_data WHERE website_id = %s", row["website_id"])[0]
     assert shown["http_status"] == 200
     assert shown["entry_timestamp"] == row["checked_at"]
