@@ -1,9 +1,11 @@
 """What the programs show of themselves: names, text, and that Prometheus takes it."""
 
+import calendar
 import gzip
 import re
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -159,6 +161,21 @@ def test_series_of_sites_have_a_limit_and_can_be_switched_off(sited, no_kafka, p
     assert some.metrics()["sitewatch_results_not_shown_total"] >= 3
     assert "probe_" not in none.get("/metrics")[1]
     assert "sitewatch_results_not_shown" not in none.get("/metrics")[1]
+
+
+def test_the_end_of_a_certificate_is_that_of_its_site(certs, no_kafka, programs, tmp_path):
+    server = sites.TlsSite(certs, "good")
+    try:
+        path = tmp_path / "sites.conf"
+        path.write_text(targets(target("tls", server.url(), f'ca_file = "{certs}/ca.pem";')))
+        producer = programs("producer", "--targets-file", path, "--output", "json", env=no_kafka)
+        process.wait_for(lambda: sites_shown(producer) == {"tls"}, "its series")
+        samples = producer.metrics()
+    finally:
+        server.close()
+    ends = calendar.timegm(time.strptime(producer.events()[0]["tls"]["not_after"], "%Y-%m-%dT%H:%M:%SZ"))
+    assert samples['probe_ssl_earliest_cert_expiry{site="tls",location="local"}'] == ends
+    assert samples['probe_http_duration_seconds{phase="tls",site="tls",location="local"}'] > 0
 
 
 def test_a_site_that_could_not_be_judged_has_no_series(sited, no_kafka, programs, tmp_path):
