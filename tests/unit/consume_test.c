@@ -218,7 +218,11 @@ static void test_leaving_before_anything_was_given_ends(void **state)
     while (!consume_is_member(c) && clock_mono_ns() < deadline_ns) {
         rd_kafka_message_t *message;
 
-        assert_int_equal(consume_poll(c, &message, 1, 0), 0);
+        /* Some librdkafka say here that a topic is not there; no event can come. */
+        if (consume_poll(c, &message, 1, 0) > 0) {
+            assert_int_not_equal(message->err, RD_KAFKA_RESP_ERR_NO_ERROR);
+            rd_kafka_message_destroy(message);
+        }
     }
     consume_free(c);
 }
