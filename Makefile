@@ -309,7 +309,7 @@ confdir   := $(DESTDIR)$(SYSCONFDIR)/sitewatch
 docdir    := $(prefix)/share/doc/sitewatch
 MAN_PAGES := $(wildcard man/*.[1-8])
 UNITS_OF_SYSTEMD := $(wildcard deploy/systemd/*.service)
-CONF_FILES := $(wildcard deploy/systemd/*.env) deploy/local/sites.conf
+CONF_FILES := $(wildcard deploy/systemd/*.env deploy/systemd/*.dsn) deploy/local/sites.conf
 install: all install-files ## install under $(DESTDIR)$(PREFIX), and settings in $(DESTDIR)/etc/sitewatch
 	install -d $(prefix)/bin
 	install -m 755 $(PROGRAMS) $(prefix)/bin
@@ -325,8 +325,9 @@ install-files: # all but the programs
 	set -e; for unit in $(notdir $(UNITS_OF_SYSTEMD)); do \
 	    sed 's|^\(Exec[A-Za-z]*=\)/usr/bin/|\1$(PREFIX)/bin/|' deploy/systemd/$$unit \
 	        >$(prefix)/lib/systemd/system/$$unit; done
-	set -e; for file in $(CONF_FILES); do [ -e $(confdir)/$${file##*/} ] || \
-	    install -m 644 $$file $(confdir); done
+	set -e; for file in $(CONF_FILES); do \
+	    case $$file in *.dsn) mode=600 ;; *) mode=644 ;; esac; \
+	    [ -e $(confdir)/$${file##*/} ] || install -m $$mode $$file $(confdir); done
 
 uninstall: ## remove what install puts there, but for the settings
 	rm -f $(addprefix $(prefix)/bin/,$(notdir $(PROGRAMS))) \
@@ -334,6 +335,12 @@ uninstall: ## remove what install puts there, but for the settings
 	    $(addprefix $(prefix)/lib/systemd/system/,$(notdir $(UNITS_OF_SYSTEMD))) \
 	    $(prefix)/lib/sysusers.d/sitewatch.conf $(prefix)/lib/tmpfiles.d/sitewatch.conf
 	rm -rf $(docdir)
+
+deb: ## the Debian package, in build/deb
+	deploy/debian/build.sh
+
+deb-check: ## build, lint, install and purge it in clean Debian 12 and 13 roots (needs a docker)
+	deploy/debian/check.sh
 
 sbom: all ## what the programs are linked with, as CycloneDX: build/sbom.cdx.json
 	$(PYTHON) -B deploy/sbom --version '$(VERSION)' $(PROGRAMS) >$(BUILD)/sbom.cdx.json
@@ -406,7 +413,7 @@ help: ## this list
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale scale-out soak lint $(LINTS) install \
-        install-files uninstall sbom hooks \
+        install-files uninstall deb deb-check sbom hooks \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks images up down logs docker-install docker-run-migration \

@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh build|image|demo|container-test|test|bench - install, with apt-get, what that task needs and this machine lacks.
+# deps.sh build|image|demo|container-test|test|bench|deb - install, with apt-get, what that task needs and this machine lacks.
 # Debian 12 and 13. Prints one line: the packages, or that there is nothing to install.
 set -euo pipefail
 
@@ -14,6 +14,7 @@ container_test=(python3 python3-pytest python3-psycopg2 python3-confluent-kafka 
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
     python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte
     python3-venv systemd chromium)
+deb=(build-essential debhelper libcmocka-dev python3 lintian)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux)
 
@@ -23,6 +24,7 @@ image) wanted=("${build[@]}" "${image[@]}") ;;
 container-test) wanted=("${container_test[@]}") ;;
 demo) wanted=("${build[@]}" "${demo[@]}") ;;
 bench) wanted=("${build[@]}" "${demo[@]}" "${bench[@]}") ;;
+deb) wanted=("${build[@]}" "${deb[@]}") ;;
 test)
     wanted=("${build[@]}" "${demo[@]}" "${test[@]}")
     # Debian 12 names the sanitizer runtimes of clang by version only.
@@ -36,7 +38,7 @@ test)
     command -v npm >/dev/null || wanted+=(npm)
     ;;
 *)
-    echo "usage: deploy/deps.sh build|image|demo|container-test|test|bench" >&2
+    echo "usage: deploy/deps.sh build|image|demo|container-test|test|bench|deb" >&2
     exit 2
     ;;
 esac

@@ -14,7 +14,7 @@ from stand import process, sitewatch
 PROGRAMS = ("api", "consumer", "producer")
 UNITS = [f"lib/systemd/system/sitewatch-{name}.service" for name in PROGRAMS]
 SETTINGS = [f"etc/sitewatch/{name}" for name in (
-    "api.env", "consumer.env", "producer.env", "sitewatch.env", "sites.conf")]
+    "api.dsn", "api.env", "consumer.dsn", "consumer.env", "producer.env", "sitewatch.env", "sites.conf")]
 
 
 def make(*args, root=process.ROOT):
@@ -49,6 +49,8 @@ def test_install_puts_what_a_host_needs_and_uninstall_leaves_the_settings(tmp_pa
         unit = (tmp_path / prefix / f"lib/systemd/system/sitewatch-{name}.service").read_text()
         assert f"\nExecStart=/{prefix}/bin/{name}\n" in unit
     assert (tmp_path / "etc/sitewatch/producer.env").read_text() == "LOCATION=ours\n"
+    for name in ("api.dsn", "consumer.dsn"):  # they hold passwords
+        assert (tmp_path / "etc/sitewatch" / name).stat().st_mode & 0o777 == 0o600
     done = make("uninstall", *where)
     assert done.returncode == 0, done.stdout + done.stderr
     assert files(tmp_path) == sorted(SETTINGS)
