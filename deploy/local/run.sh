@@ -15,6 +15,13 @@ started=$SECONDS
 # The api serves others than itself only once there is a token. This one is made once; a database
 # that was removed has none.
 docker compose run --rm --quiet-pull migrate
+# shellcheck disable=SC2016 # they are the container's variables
+docker compose exec -T postgres sh -c \
+    'psql -X -q -v ON_ERROR_STOP=1 -v "password=$API_PASSWORD" -U "$POSTGRES_USER" -d sitewatch' <<'SQL'
+SELECT 'CREATE ROLE sitewatch_web LOGIN IN ROLE sitewatch_api'
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sitewatch_web') \gexec
+ALTER ROLE sitewatch_web PASSWORD :'password';
+SQL
 if [ ! -s .token ]; then
     rm -f .token
     (umask 077 && docker compose run --rm --no-deps -T api token create --owner local --scope write \
@@ -22,6 +29,7 @@ if [ ! -s .token ]; then
 fi
 docker compose up --detach --remove-orphans
 
+# shellcheck disable=SC2016 # they are the container's variables
 count() {
     docker compose exec -T postgres sh -c \
         'psql -X -At -U "$POSTGRES_USER" -d sitewatch -c "SELECT count(*) FROM checks"' 2>/dev/null

@@ -59,6 +59,13 @@ def get(url, token=None):
         return answer.status, answer.read().decode()
 
 
+def post(url, token, body):
+    request = urllib.request.Request(url, json.dumps(body).encode(), {
+        "Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
 def test_the_local_stack_stores_checks_and_answers_and_leaves_nothing(engine, images):
     project, port = "sitewatch-deploy-test", process.free_port()
     here = {"COMPOSE_PROJECT_NAME": project, "API_PORT": port}
@@ -70,17 +77,23 @@ def test_the_local_stack_stores_checks_and_answers_and_leaves_nothing(engine, im
         print(said)
         assert int(re.search(r"running after (\d+) s, [1-9]\d* checks stored", said).group(1)) <= 90
         assert get(f"http://127.0.0.1:{port}/healthz")[0] == 200
+        assert "<html" in get(f"http://127.0.0.1:{port}/")[1], "the dashboard"
         token = token_file.read_text().strip()
         with pytest.raises(urllib.error.HTTPError, match="401"):
             get(f"http://127.0.0.1:{port}/websites")
         process.wait_for(lambda: '"shop"' in get(f"http://127.0.0.1:{port}/websites", token)[1],
                          "the sites of the stack to be known", 30, 0.5)
+        made = post(f"http://127.0.0.1:{port}/websites", token, {
+            "url": "http://sites:8000/ok?made", "seconds": 5, "allow_private": True})
+        assert made["url"] == "http://sites:8000/ok?made"
         running = engine.containers(project)
         assert {c["Config"]["Labels"]["com.docker.compose.service"] for c in running} == {
             "kafka", "postgres", "sites", "consumer", "producer", "api"}
         for container in running:
             assert_contained(container)
             assert container["RestartCount"] == 0, container["Name"]
+        process.wait_for(lambda: '"up"' in get(f"http://127.0.0.1:{port}/websites/{made['id']}", token)[1],
+                         "a site made through the api to be checked", 60, 0.5)
 
         def well():
             states = {c["Name"]: c["State"].get("Health", {}).get("Status") for c in engine.containers(project)}
