@@ -269,8 +269,19 @@ test("what could not be judged is a gap in the plot", async () => {
   const values = page.getByRole("table", { name: "Values of the plot" });
   await values.waitFor();
   const times = await values.locator("tbody time").evaluateAll((all) => all.map((time) => Date.parse(time.dateTime)));
-  const gaps = times.slice(1).map((time, i) => times[i] - time).filter((gap) => gap > 45 * 60000);
-  assert.equal(gaps.length, 1);
+  const ends = times.slice(1).filter((time, i) => times[i] - time > 45 * 60000);
+  assert.equal(ends.length, 1);
+  // What is painted just above the axis at some time: 0 where there is nothing, or a line of the grid beside it.
+  const painted = (at) => page.evaluate((share) => {
+    const canvas = document.querySelector(".plot canvas");
+    const [outer, inner] = [canvas, document.querySelector(".plot .u-over")].map((one) => one.getBoundingClientRect());
+    const scale = canvas.width / outer.width;
+    const [x, y] = [inner.left - outer.left + inner.width * share, inner.bottom - outer.top - 5];
+    const { data } = canvas.getContext("2d").getImageData(x * scale, y * scale, 6, 1);
+    return Math.min(...[...data].filter((_, i) => i % 4 === 3));
+  }, (at - times.at(-1)) / (times[0] - times.at(-1)));
+  assert.equal(await painted(ends[0] + 30 * 60000), 0);
+  assert.equal(await painted(ends[0] - 60 * 60000), 255);
   await page.end();
 });
 

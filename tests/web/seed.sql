@@ -27,7 +27,7 @@ SELECT w.website_id, l.location_id, slot, c.noise,
        CASE
            WHEN w.website_id = 5 AND slot > now() - interval '47 min' THEN 'down'
            WHEN w.website_id = 3 AND slot BETWEEN now() - interval '9 hours' AND now() - interval '8 hours 20 min' THEN 'down'
-           WHEN w.website_id = 2 AND c.noise > 0.93 THEN 'degraded'
+           WHEN w.website_id = 2 AND c.noise > 0.8 AND slot BETWEEN now() - interval '15 hours' AND now() - interval '11 hours' THEN 'degraded'
            WHEN w.website_id = 4 AND slot BETWEEN now() - interval '5 hours' AND now() - interval '4 hours' THEN 'unknown'
            ELSE 'up'
        END AS status
