@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "tests/integration/pg_fixture.h"
 
@@ -781,6 +782,81 @@ static void test_two_locations_that_turn_at_once_are_both_counted(void **state)
     fixture_assert(f->conn, "SELECT count(*), count(incident_slot) FROM site_overall", "50|0");
 }
 
+/* A second location whose batch meets the first one's between its counting and its COMMIT. */
+struct meeting {
+    struct fixture *f;
+    struct store *store;
+    struct batch *batch;
+    pthread_t thread;
+    struct written done;
+    atomic_bool ended;
+    bool waited;
+};
+
+static void *write_second(void *context)
+{
+    struct meeting *m = context;
+
+    m->done = fixture_write_to(m->f, m->store, m->batch);
+    atomic_store(&m->ended, true);
+    return NULL;
+}
+
+static int deliver_while_they_meet(void *context, struct batch *batch, struct err *err)
+{
+    struct meeting *m = context;
+
+    (void)err;
+    batch->letters[0].in_topic = true;
+    assert_int_equal(pthread_create(&m->thread, NULL, write_second, m), 0);
+    while (!m->waited && !atomic_load(&m->ended)) {
+        PGresult *result =
+            PQexec(m->f->conn, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
+                               " 'Lock' AND datname = current_database()");
+
+        m->waited = strcmp(PQgetvalue(result, 0, 0), "1") == 0;
+        PQclear(result);
+    }
+    return 0;
+}
+
+static void test_second_location_waits_until_the_first_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct meeting m = {.f = f, .store = fixture_store(f, f->dsn, 100)};
+    struct written first = {.outcome = STORE_DONE};
+    struct store_claim claims[2];
+    struct batch *b;
+    struct err err;
+
+    insert_site(f, "s", "{\"quorum\": 2}");
+    assert_ok(store_connect(m.store, &err), err);
+    claims[0] = fixture_claim(f->store, "first", 0);
+    claims[1] = fixture_claim(m.store, "second", 0);
+    store_checks_at(f, &claims[0], "a", 0, "du"); /* all rows that are locked are there */
+    m.batch = batch_of(&claims[1], 0, "du");
+    m.batch->rows[0].event.location = m.batch->rows[1].event.location = "b";
+    assert_done(fixture_write_to(f, m.store, m.batch));
+    claims[1].next_offset = m.batch->partitions[0].next;
+    batch_free(m.batch);
+
+    m.batch = batch_of(&claims[1], 2, "d");
+    m.batch->rows[0].event.location = "b";
+    b = batch_of(&claims[0], 2, "d");
+    b->rows[0].event.location = "a";
+    batch_add_letter(b, 0, b->partitions[0].next, "json", "no", NULL, 0, "{", 1, -1);
+    first.rc = store_write(f->store, b, deliver_while_they_meet, &m, &first.outcome, first.lost,
+                           &first.lost_count, &first.err);
+    pthread_join(m.thread, NULL);
+    assert_done(first);
+    assert_done(m.done);
+    assert_true(m.waited);
+    fixture_assert(f->conn, overall_sql, "0|1|up|2|a,b|f\n2|-|-|2|a,b|f");
+    batch_free(b);
+    batch_free(m.batch);
+    store_free(m.store);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
@@ -801,6 +877,7 @@ int main(void)
         TEST(test_another_quorum_holds_from_then_on),
         TEST(test_what_an_earlier_consumer_left_is_counted),
         TEST(test_two_workers_with_the_same_sites_take_turns),
+        TEST(test_second_location_waits_until_the_first_is_counted),
         TEST(test_two_locations_that_turn_at_once_are_both_counted),
         TEST(test_state_is_what_the_rows_say),
     };
