@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/doubt.h"
 #include "producer/judge.h"
 #include "producer/probe.h"
 #include "producer/retry.h"
@@ -53,10 +54,9 @@ struct poller {
     struct check *checks; /* in_flight_max of them */
     struct check *idle;
     struct retries retries;
-    struct retry *doubted, **doubted_end; /* wait for what the selfprobe says, oldest first */
-    int self_fd;                          /* rung when it says something */
-    int clock_fd;                         /* readable when realtime was stepped */
-    bool loaded;                          /* the first sites are there */
+    struct doubts doubts;
+    int clock_fd; /* readable when realtime was stepped */
+    bool loaded;  /* the first sites are there */
     bool draining;
     struct poller_metrics metrics;
 };
@@ -172,117 +172,46 @@ static void conclude(struct poller *p, const struct check *check, const struct e
     }
 }
 
-/* --- Our own network --- */
+/* --- Whose fault a failure is --- */
 
-/* What a network that is cut off can look like: nothing came from the host. */
-static bool may_be_ours(enum error_type error)
+static void settle(struct poller *p, struct check *check, struct event *event, int64_t now_ns)
 {
-    switch (error) {
-    case ERROR_DNS_NOT_FOUND:
-    case ERROR_DNS_TIMEOUT:
-    case ERROR_DNS_FAILURE:
-    case ERROR_CONNECT_REFUSED:
-    case ERROR_CONNECT_TIMEOUT:
-    case ERROR_CONNECT_FAILURE:
-    case ERROR_TIMEOUT:
-    case ERROR_PROXY:
-        return true;
-    default:
-        return false;
+    int64_t began_ns = check->slot_ns + check->lag_us * NS_PER_US;
+
+    if (doubts_judge(&p->doubts, event, began_ns, now_ns) == DOUBT_KEEPS) {
+        doubts_keep(&p->doubts, keep(check, event, now_ns));
+    } else {
+        conclude(p, check, event, now_ns);
     }
 }
 
-static void blame_ourselves(struct event *event, char *message, size_t size)
+static void settle_kept(struct poller *p, struct retry *retry)
 {
-    snprintf(message, size, "our own network is down; %s",
-             event->error_message == NULL ? "" : event->error_message);
-    event->status = CHECK_UNKNOWN;
-    event->error = ERROR_LOCAL_NETWORK;
-    event->error_message = message;
-}
+    enum doubt doubt = doubts_judge(&p->doubts, &retry->event, retry->began_ns, retry->ended_ns);
 
-static void doubt(struct poller *p, struct retry *retry)
-{
-    retry->next = NULL;
-    *p->doubted_end = retry;
-    p->doubted_end = &retry->next;
-}
-
-/* True: the event is concluded, or waits. */
-static bool settle(struct poller *p, struct check *check, struct event *event, int64_t now_ns)
-{
-    char message[512];
-
-    if (!may_be_ours(event->error)) {
-        if (error_type_status(event->error) != CHECK_UNKNOWN) {
-            selfprobe_reached(p->settings.self, now_ns);
-        }
-        return false;
+    if (doubt == DOUBT_KEEPS) {
+        doubts_keep(&p->doubts, retry);
+    } else if (wants_retry(p, retry->member, &retry->event)) {
+        wait_for_next(p, retry);
+    } else {
+        give_up(p, retry);
     }
-    switch (selfprobe_ask(p->settings.self, check->slot_ns + check->lag_us * NS_PER_US)) {
-    case SELFPROBE_UP:
-        return false;
-    case SELFPROBE_DOWN:
-        blame_ourselves(event, message, sizeof(message));
-        emit(p, check->member, event);
-        return true;
-    case SELFPROBE_ASKED:
-        doubt(p, keep(check, event, now_ns));
-        return true;
-    }
-    return false;
 }
 
-static void settle_doubted(struct poller *p, struct retry *retry)
-{
-    char message[512];
-
-    switch (selfprobe_ask(p->settings.self, retry->began_ns)) {
-    case SELFPROBE_ASKED:
-        doubt(p, retry);
-        return;
-    case SELFPROBE_DOWN:
-        blame_ourselves(&retry->event, message, sizeof(message));
-        break;
-    case SELFPROBE_UP:
-        if (wants_retry(p, retry->member, &retry->event)) {
-            wait_for_next(p, retry);
-            return;
-        }
-        break;
-    }
-    give_up(p, retry);
-}
-
-static void on_self(void *context, int fd, unsigned ready)
+static void on_more_known(void *context, int fd, unsigned ready)
 {
     struct poller *p = context;
-    struct retry *retry = p->doubted;
+    struct retry *retry = doubts_take(&p->doubts);
     eventfd_t ignored;
 
     (void)ready;
     eventfd_read(fd, &ignored);
-    p->doubted = NULL;
-    p->doubted_end = &p->doubted;
     while (retry != NULL) {
         struct retry *next = retry->next;
 
-        settle_doubted(p, retry);
+        settle_kept(p, retry);
         retry = next;
     }
-}
-
-static int watch_self(struct poller *p, struct err *err)
-{
-    if (p->settings.self == NULL) {
-        return 0;
-    }
-    p->self_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (p->self_fd < 0) {
-        return err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
-    }
-    selfprobe_attach(p->settings.self, p->self_fd);
-    return loop_watch(p->loop, p->self_fd, LOOP_READ, on_self, p, err);
 }
 
 /* --- The end of a check --- */
@@ -303,9 +232,7 @@ static void on_done(void *context, void *tag, const struct probe_result *result)
     event.attempt = check->attempt;
     fill_measured(result, &verdict, &event);
     metric_observe(p->metrics.duration, (double)result->timing.total_us / (double)US_PER_SEC);
-    if (p->settings.self == NULL || !settle(p, check, &event, now_ns)) {
-        conclude(p, check, &event, now_ns);
-    }
+    settle(p, check, &event, now_ns);
     verdict_free(&verdict);
     member_end_check(check->member);
     check->member = NULL;
@@ -415,7 +342,8 @@ bool poller_is_done(const struct poller *p)
     bool no_more = p->draining || (p->settings.once && p->loaded && p->change == NULL &&
                                    schedule_count(p->schedule) == 0);
 
-    return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0 && p->doubted == NULL;
+    return no_more && probe_in_flight(p->probe) == 0 && p->retries.count == 0 &&
+           p->doubts.first == NULL;
 }
 
 /* --- The sites --- */
@@ -648,8 +576,7 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     p->emit = emit_fn;
     p->context = context;
     p->clock_fd = -1;
-    p->self_fd = -1;
-    p->doubted_end = &p->doubted;
+    doubts_init(&p->doubts, settings->self, loop);
     register_metrics(p, m);
     make_checks(p);
     p->schedule = schedule_new(real_offset_ns());
@@ -664,7 +591,8 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
         goto fail;
     }
     p->probe = probe_new(&probe, loop, p->resolver, p->tls, m, on_done, p, err);
-    if (p->probe == NULL || watch_clock(p, err) < 0 || watch_self(p, err) < 0) {
+    if (p->probe == NULL || watch_clock(p, err) < 0 ||
+        doubts_watch(&p->doubts, on_more_known, p, err) < 0) {
         goto fail;
     }
     return p;
@@ -683,11 +611,6 @@ void poller_free(struct poller *p)
         loop_unwatch(p->loop, p->clock_fd);
         close(p->clock_fd);
     }
-    if (p->self_fd >= 0) {
-        selfprobe_detach(p->settings.self, p->self_fd);
-        loop_unwatch(p->loop, p->self_fd);
-        close(p->self_fd);
-    }
     probe_free(p->probe); /* ends what is in flight; the members it borrows are freed after */
     resolver_free(p->resolver);
     tls_free(p->tls);
@@ -700,12 +623,7 @@ void poller_free(struct poller *p)
         retry_free(retry);
     }
     retries_clear(&p->retries);
-    while (p->doubted != NULL) {
-        struct retry *next = p->doubted->next;
-
-        retry_free(p->doubted);
-        p->doubted = next;
-    }
+    doubts_clear(&p->doubts);
     schedule_free(p->schedule);
     free(p->checks);
     free(p);
