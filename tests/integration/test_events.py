@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import threading
 import time
 
@@ -17,9 +18,10 @@ from stand.api import store_checks
 class Stream:
     """A client of /events. A thread reads; events are (name, data, id) in `events`."""
 
-    def __init__(self, api, last_id=None, token=None, reads=True):
+    def __init__(self, api, last_id=None, token=None, context=None):
         self.api = api
-        self.connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=60)
+        self.connection = (http.client.HTTPConnection("127.0.0.1", api.port, timeout=60) if context is None
+                           else http.client.HTTPSConnection("localhost", api.port, timeout=60, context=context))
         headers = {"Authorization": f"Bearer {token or api.read}"}
         if last_id is not None:
             headers["Last-Event-ID"] = last_id
@@ -33,10 +35,6 @@ class Stream:
         self.id = None
         self.ended = None  # how it ended
         self._changed = threading.Condition()
-        if reads:
-            self.read()
-
-    def read(self):
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -355,6 +353,21 @@ def test_a_head_ends_and_a_ceiling_refuses(api_database):
     one.close()
     wait_until_left(api)
     Stream(api).begin().close()
+
+
+def test_streams_go_over_tls(api_database, certs):
+    api = api_database.start("--api-cert-file", certs / "good.pem", "--api-key-file", certs / "good.key")
+    context = ssl.create_default_context(cafile=certs / "ca.pem")
+    clients = [Stream(api, context=context) for _ in range(5)]
+    for client in clients:
+        client.begin()
+    for i in range(3):
+        tell(api, i + 1)
+        for client in clients:
+            assert client.wait_for_events(i + 1)[-1][1] == {"id": i + 1, "change": "changed"}
+    api.program.terminate()
+    for client in clients:
+        client.wait(lambda s: s.ended == "whole", "the end of the stream")
 
 
 def test_a_lost_database_is_a_reset_when_it_is_back(api, streams, postgres):

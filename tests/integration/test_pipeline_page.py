@@ -26,8 +26,11 @@ def item(found, part, what, subject=None):
 def wait_for_item(api, part, what, state, words="", subject=None, seconds=40):
     def there():
         seen = item(look(api), part, what, subject)
-        return seen if seen and seen[0] == state and words in seen[2] else None
-    return process.wait_for(there, f"{what} of {part} to be {state} ({words}); {look(api)}", seconds, 0.3)
+        return seen if seen and state in (None, seen[0]) and words in seen[2] else None
+    try:
+        return process.wait_for(there, f"{what} of {part} to be {state} ({words})", seconds, 0.3)
+    except process.Timeout as error:
+        raise process.Timeout(f"{error}; {look(api)}") from None
 
 
 def letter(api, reason="json", payload=b"{", key=b"shop", age="0 s", topic="checks-success"):
@@ -72,7 +75,8 @@ def test_a_consumer_and_a_producer_are_told_of_as_they_run_and_stop(api_database
     api.start("--api-programs", ",".join([*addresses, nobody]))
 
     pipeline.kafka.produce(pipeline.success, [{"value": b"{", "key": b"x"}])
-    wait_for_item(api, "producer", "schedule lag", "well", "of their slot in", addresses[0])
+    # How late checks begin is up to the machine.
+    wait_for_item(api, "producer", "schedule lag", None, "their slot in", addresses[0])
     wait_for_item(api, "consumer", "rows", "well", "partitions", addresses[1])
     wait_for_item(api, "group", "messages stored", "well", "were stored in")
     found = look(api)
