@@ -209,6 +209,9 @@ bench-sink: all stand $(BENCHES) build-rows ## the consumer's half (the same, an
 	bench/sinkpeers.sh
 	$(PYTHON) -B bench/sink $(ARGS)
 	$(PYTHON) -B bench/report
+bench-api: all ## GET /websites of 10,000 sites at 200 requests a second (BENCH_SITES=, BENCH_SECONDS=)
+	deploy/deps.sh bench
+	$(PYTHON) -B bench/api
 bench-queries: all stand ## queries of a dashboard over a month's rows and a year's rollups
 	$(PYTHON) -B bench/queries
 
@@ -419,7 +422,7 @@ help: ## this list
         local-run-code-checks images up down logs docker-install docker-run-migration \
         docker-run-website-seeding docker-run-monitor-producer docker-run-monitor-consumer \
         docker-run-unit-tests docker-show-coverage docker-run-code-checks clean help FORCE
-.PHONY: tools schemathesis
+.PHONY: tools schemathesis bench-api
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

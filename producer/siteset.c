@@ -289,12 +289,10 @@ static void remove_unseen(struct siteset *s, struct site_change *change)
     struct member *next;
 
     HASH_ITER (hh, s->by_name, m, next) {
-        bool goes = m->placed == NULL && !m->seen;
-
-        m->seen = false;
-        if (goes) {
+        if (m->placed == NULL && !m->seen) {
             siteset_put_away(s, change, m);
         }
+        m->seen = false;
     }
 }
 

@@ -112,8 +112,8 @@ class Programs:
         self.started = []
         self.late = []
 
-    def __call__(self, name, *args, env=None):
-        self.started.append(sitewatch.Program(name, args, env, self.logs, len(self.started)))
+    def __call__(self, name, *args, env=None, inside=()):
+        self.started.append(sitewatch.Program(name, args, env, self.logs, len(self.started), inside))
         return self.started[-1]
 
     def close(self):

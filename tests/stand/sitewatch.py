@@ -61,14 +61,14 @@ def histogram_quantile(samples, name, quantile):
 class Program:
     """A producer or consumer that runs. Its stderr is kept in `lines` and in a log file."""
 
-    def __init__(self, name, args=(), env=None, logs=None, number=0):
+    def __init__(self, name, args=(), env=None, logs=None, number=0, inside=()):
         self.name = name
         self.log = pathlib.Path(logs) / f"{number:02}-{name}.log"
         self.lines = []
         self.out_path = self.log.with_suffix(".out")
         self._said = threading.Condition()
         with self.out_path.open("wb") as out:
-            self.process = process.start([binary(name), *map(str, args)], stdout=out,
+            self.process = process.start([*inside, binary(name), *map(str, args)], stdout=out,
                                          stderr=subprocess.PIPE, env=process.clean_environment(**(env or {})))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
