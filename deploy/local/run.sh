@@ -12,8 +12,6 @@ export IMAGES=${IMAGES:-sitewatch} TAG=${TAG:-latest}
 [ -n "${NO_BUILD-}" ] || make --no-print-directory -C ../.. images
 started=$SECONDS
 
-# The api serves others than itself only once there is a token. This one is made once; a database
-# that was removed has none.
 docker compose run --rm --quiet-pull migrate
 # shellcheck disable=SC2016 # they are the container's variables
 docker compose exec -T postgres sh -c \
@@ -22,7 +20,13 @@ SELECT 'CREATE ROLE sitewatch_web LOGIN IN ROLE sitewatch_api'
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sitewatch_web') \gexec
 ALTER ROLE sitewatch_web PASSWORD :'password';
 SQL
-if [ ! -s .token ]; then
+# The api serves others than itself only once there is a token. This one is made once; a database
+# that was removed has none, whatever .token says.
+has_token() {
+    [ -s .token ] && docker compose run --rm --no-deps -T api token list 2>/dev/null |
+        grep -E ' (valid|until) ' >/dev/null
+}
+if ! has_token; then
     rm -f .token
     (umask 077 && docker compose run --rm --no-deps -T api token create --owner local --scope write \
         >.token 2>/dev/null) || { rm -f .token; echo "run.sh: no token was made" >&2; exit 1; }

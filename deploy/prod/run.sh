@@ -25,7 +25,7 @@ run() {
     docker compose run --rm --no-deps -T "$@"
 }
 run consumer migrate
-if ! run api token list | grep -Eq ' (valid|until) '; then
+if ! run api token list | grep -E ' (valid|until) ' >/dev/null; then
     run api token create --owner operator --scope write
 fi
 docker compose up --detach --remove-orphans --wait --wait-timeout 120
