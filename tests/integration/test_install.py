@@ -132,25 +132,43 @@ def test_the_bill_of_materials_names_the_packages_that_programs_load():
     assert any(ref.startswith("pkg:deb/debian/libnghttp2-14@") for ref in depends[curl[0]["bom-ref"]])
 
 
-def test_the_bill_of_an_image_has_what_is_installed_in_it(tmp_path):
-    status = tmp_path / "status"
-    status.write_text("""Package: libcurl4t64
+STATUS = """Package: libcurl4t64
 Status: install ok installed
 Architecture: amd64
 Source: curl (8.14.1-2)
 Version: 8.14.1-2+deb13u1
+"""
+GONE = "Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\n"
+OS_RELEASE = 'ID=debian\nVERSION_ID="13"\n'
 
-Package: gone
-Status: deinstall ok config-files
-Architecture: amd64
-Version: 1
+
+@pytest.mark.parametrize("what, files_of_image, purl", [
+    ("a whole Debian", {"var/lib/dpkg/status": f"{STATUS}\n{GONE}", "etc/os-release": OS_RELEASE},
+     "pkg:deb/debian/libcurl4t64@8.14.1-2%2Bdeb13u1?arch=amd64&distro=debian-13&upstream=curl"),
+    ("only libraries", {"var/lib/dpkg/status.d/libcurl4t64": STATUS, "var/lib/dpkg/status.d/gone": GONE},
+     "pkg:deb/debian/libcurl4t64@8.14.1-2%2Bdeb13u1?arch=amd64&upstream=curl"),
+    ("nothing of Debian", {"bin/program": ""}, None),
+])
+def test_the_bill_of_an_image_has_what_is_installed_in_it(tmp_path, monkeypatch, what, files_of_image, purl):
+    """The docker is a stand-in that has the image's files in a directory."""
+    for name, text in files_of_image.items():
+        (tmp_path / "image" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "image" / name).write_text(text, encoding="utf-8")
+    (tmp_path / "docker").write_text(f"""#!/bin/bash
+case $1 in
+create) [ "$2" = sitewatch/api:1 ] && echo id ;;
+cp) tar -C {tmp_path}/image -cf - "${{3#id:/}}" ;;
+rm) echo removed "$2" >>{tmp_path}/removed ;;
+esac
 """, encoding="utf-8")
-    code, text, said = sbom("--dpkg-status", status, "--distribution", "debian-13", "sitewatch-producer")
-    assert code == 0, said
-    bill = json.loads(text)
-    assert bill["metadata"]["component"]["name"] == "sitewatch-producer"
-    assert [c["purl"] for c in bill["components"]] == [
-        "pkg:deb/debian/libcurl4t64@8.14.1-2%2Bdeb13u1?arch=amd64&distro=debian-13&upstream=curl"]
-    status.write_text("Package: gone\nStatus: deinstall ok config-files\n", encoding="utf-8")
-    code, text, said = sbom("--dpkg-status", status, "image")
-    assert code == 1 and not text and "no installed package" in said
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    code, text, said = sbom("--image", "sitewatch/api:1")
+    assert (tmp_path / "removed").read_text() == "removed id\n", what
+    if purl is None:
+        assert code == 1 and not text and "no package is installed there" in said, what
+    else:
+        assert code == 0, said
+        bill = json.loads(text)
+        assert bill["metadata"]["component"]["name"] == "sitewatch/api:1"
+        assert [c["purl"] for c in bill["components"]] == [purl], what
