@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, test } from "node:test";
 
-import { ask, background, closeBrowser, open, overflow, seriousFaults, sql, stands, tabTo, until, WIDTHS, within } from "./stand.mjs";
+import { ask, closeBrowser, open, overflow, seriousFaults, sql, stands, tabTo, textColor, until, WIDTHS, within } from "./stand.mjs";
 
 const { few, empty } = stands;
 const REFUSED = [/status of 4(01|03|09|12|22)/];
@@ -53,11 +53,11 @@ for (const width of WIDTHS) {
       const page = await open(stand, path, { width, ...options });
       await page.locator(ready).first().waitFor();
       await act?.(page);
-      const light = await background(page);
+      const light = await textColor(page);
       assert.deepEqual(await seriousFaults(page), []);
       assert.equal(await overflow(page), 0);
       await page.emulateMedia({ colorScheme: "dark" });
-      assert.notEqual(await background(page), light);
+      assert.notEqual(await textColor(page), light);
       assert.deepEqual(await seriousFaults(page), []);
       await page.end();
     });
@@ -263,7 +263,7 @@ test("an incident that is open and one that is over are shown as such", async ()
 });
 
 test("what could not be judged is a gap in the plot", async () => {
-  const page = await open(few, "#/sites/4");
+  const page = await open(few, "#/sites/4", { allowed: [/getImageData/] }); // it warns that we look twice
   await page.locator(".plot canvas").waitFor();
   await page.getByText("Values as a table").click();
   const values = page.getByRole("table", { name: "Values of the plot" });

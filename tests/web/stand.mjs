@@ -73,8 +73,8 @@ export async function seriousFaults(page) {
     .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`);
 }
 
-export async function background(page) {
-  return page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+export async function textColor(page) {
+  return page.evaluate(() => getComputedStyle(document.body).color);
 }
 
 /** Nothing but what scrolls by itself is wider than the window. */
