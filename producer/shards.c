@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -46,7 +47,9 @@ struct shards {
     enum shard_state *states;
     size_t partition_count; /* of states */
     size_t counts[READ + 1];
-    bool broken; /* the topic is not what it was: look at it again; with why */
+    bool was_read; /* the last one that was being read */
+    bool has_many; /* those that are being read may have filled librdkafka's queue */
+    bool broken;   /* the topic is not what it was: look at it again; with why */
     struct err why;
     bool waits; /* and that was said, with what */
     struct err said;
@@ -134,6 +137,7 @@ static void take_end(struct shards *s, int32_t partition)
     news_add(&s->news, NEWS_READ, partition);
     if (s->counts[READING] == 0) {
         log_write(LOG_INFO, "shards were read", LOG_I("shards", s->counts[READ]));
+        s->was_read = true;
     }
 }
 
@@ -268,7 +272,7 @@ static void close_topic(struct shards *s)
     s->broken = false;
 }
 
-/* librdkafka may sleep although there is more (common/consume). */
+/* librdkafka may sleep although there is more than what it had (common/consume). */
 static void wake(struct shards *s)
 {
     for (size_t i = 0; s->counts[READING] > 0 && i < s->partition_count; i++) {
@@ -293,9 +297,17 @@ static void turn(struct shards *s)
         rd_kafka_message_destroy(messages[i]);
     }
     tell(s);
+    if (s->was_read) {
+        s->was_read = false;
+        s->settings.settle(s->settings.context);
+        malloc_trim(0); /* many messages took several times what stays of them */
+    }
     follow_group(s);
     tell(s);
-    wake(s);
+    s->has_many = s->counts[READING] > 0 && (s->has_many || count == MESSAGES_PER_POLL);
+    if (s->has_many && count < MESSAGES_PER_POLL) {
+        wake(s); /* which takes as long as the fetch that is under way */
+    }
     show(s);
 }
 
