@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/utf8.h"
 
 #define ANSWER_PROBLEM "application/problem+json"
 #define HEADER_BYTES_MAX 4096
+#define DETAIL_SIZE (2 * sizeof(((struct err *)NULL)->message))
 
 void answer_clear(struct answer *a)
 {
@@ -87,6 +89,14 @@ const char *answer_title(int status)
     return MHD_get_reason_phrase_for((unsigned)status);
 }
 
+void answer_add_detail(cJSON *to, const char *detail)
+{
+    char clean[DETAIL_SIZE];
+
+    utf8_clean(detail, strlen(detail), clean, sizeof(clean), NULL);
+    cJSON_AddStringToObject(to, "detail", clean);
+}
+
 /* The type is left at its default, "about:blank": the status says it all (RFC 9457, 4.2.1). */
 static cJSON *problem_json(int status, const char *detail)
 {
@@ -95,7 +105,7 @@ static cJSON *problem_json(int status, const char *detail)
     cJSON_AddStringToObject(json, "type", "about:blank");
     cJSON_AddStringToObject(json, "title", answer_title(status));
     cJSON_AddNumberToObject(json, "status", status);
-    cJSON_AddStringToObject(json, "detail", detail);
+    answer_add_detail(json, detail);
     return json;
 }
 
@@ -129,7 +139,7 @@ void answer_problem_at(struct answer *a, int status, const char *where, const ch
     cJSON *error = cJSON_CreateObject();
 
     cJSON_AddStringToObject(error, where, what);
-    cJSON_AddStringToObject(error, "detail", detail);
+    answer_add_detail(error, detail);
     cJSON_AddItemToArray(errors, error);
     answer_problems(a, status, errors);
 }

@@ -75,6 +75,9 @@ void answer_problem_at(struct answer *a, int status, const char *where, const ch
  * one's detail is that of the problem. */
 void answer_problems(struct answer *a, int status, cJSON *errors);
 
+/* A member "detail". What is shown in a message may have been cut within a character. */
+void answer_add_detail(cJSON *to, const char *detail);
+
 /* The reason phrase of RFC 9110. */
 const char *answer_title(int status);
 

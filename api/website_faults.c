@@ -41,7 +41,7 @@ void website_faults_add(struct website_faults *f, int status, const char *option
 
     pointer_of(option, pointer);
     cJSON_AddStringToObject(fault, "pointer", pointer);
-    cJSON_AddStringToObject(fault, "detail", detail);
+    answer_add_detail(fault, detail);
     cJSON_AddItemToArray(f->list, fault);
 }
 

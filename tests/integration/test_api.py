@@ -72,6 +72,9 @@ def test_refusals_say_what_to_mend(api):
     assert api.ask("POST", "/websites", "{}", headers={"Content-Type": "text/plain"}).status == 415
     assert api.ask("GET", "/websites?pgae=1").pointers() == ["pgae"]
     assert api.ask("GET", "/websites?page=1&page=2").status == 400
+    # What is shown of a long name is cut within a character, and is UTF-8 all the same.
+    assert "no such parameter" in api.ask("GET", "/websites?a" + urllib.parse.quote("ä" * 100)).detail()
+    assert "no such option" in api.ask("POST", "/websites", {"url": "https://a/", "a" + "ä" * 100: 1}).detail()
     assert api.ask("GET", "/websites?size=0").pointers() == ["size"]
     assert api.ask("GET", "/websites?cursor=AAAA").pointers() == ["cursor"]
     assert api.ask("GET", "/websites/0").status == 404
