@@ -156,6 +156,8 @@ static int look_at_groups(struct survey *s, PGconn *conn, struct diagnosis *d, i
     if (rows == NULL) {
         return -1;
     }
+    size_t known = before == NULL || before == keep ? 0 : before->groups_count;
+
     for (int i = 0; i < PQntuples(rows); i++) {
         struct group_sum *group = &keep->groups[keep->groups_count++];
         int64_t rise = 0;
@@ -163,7 +165,7 @@ static int look_at_groups(struct survey *s, PGconn *conn, struct diagnosis *d, i
 
         snprintf(group->name, sizeof(group->name), "%s", PQgetvalue(rows, i, 0));
         group->sum = pg_int(rows, i, 2);
-        for (size_t k = 0; before != keep && k < before->groups_count; k++) {
+        for (size_t k = 0; k < known; k++) {
             if (strcmp(before->groups[k].name, group->name) == 0) {
                 rise = group->sum - before->groups[k].sum;
                 seconds = seconds_since(before, now_ns);

@@ -289,10 +289,12 @@ static void remove_unseen(struct siteset *s, struct site_change *change)
     struct member *next;
 
     HASH_ITER (hh, s->by_name, m, next) {
-        if (m->placed == NULL && !m->seen) {
+        bool goes = m->placed == NULL && !m->seen;
+
+        m->seen = false;
+        if (goes) {
             siteset_put_away(s, change, m);
         }
-        m->seen = false;
     }
 }
 
