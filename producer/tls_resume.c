@@ -90,8 +90,24 @@ static bool session_key(const struct tls_check *check, unsigned char key[TLS_MEM
     return ok;
 }
 
-/* What a full handshake would say is said by one: a session whose chain is not valid any more is
- * not resumed. */
+/*
+ * Sessions are lent and kept as copies: OpenSSL spoils the one that an SSL holds when the
+ * connection goes without our close_notify, as libcurl 8 lets it go after the server's end. Only
+ * TLS 1.0 asked for that (RFC 5246, 7.2.1).
+ *
+ * What a full handshake would say is said by one: a session whose chain is not valid any more is
+ * not resumed.
+ */
+static bool lend(SSL *ssl, const struct tls_resumable *was)
+{
+    SSL_SESSION *copy =
+        tls_times_hold(&was->times, time(NULL)) ? SSL_SESSION_dup(was->session) : NULL;
+    bool ok = copy != NULL && SSL_set_session(ssl, copy) == 1;
+
+    SSL_SESSION_free(copy);
+    return ok;
+}
+
 void tls_resume_begin(SSL *ssl, struct tls_check *check)
 {
     struct keeper *keeper = mem_alloc(1, sizeof(*keeper));
@@ -103,8 +119,7 @@ void tls_resume_begin(SSL *ssl, struct tls_check *check)
         return;
     }
     SSL_clear_options(ssl, SSL_OP_NO_TICKET); /* of TLS 1.2; libcurl sets it */
-    if (tls_sessions_take(check->tls->sessions, keeper->key, was) &&
-        (!tls_times_hold(&was->times, time(NULL)) || SSL_set_session(ssl, was->session) != 1)) {
+    if (tls_sessions_take(check->tls->sessions, keeper->key, was) && !lend(ssl, was)) {
         SSL_SESSION_free(was->session);
         was->session = NULL;
     }
@@ -133,9 +148,13 @@ int tls_resume_on_session(SSL *ssl, SSL_SESSION *session)
     if (keeper == NULL || SSL_SESSION_is_resumable(session) != 1) {
         return 0;
     }
-    tls_sessions_put(keeper->tls->sessions, keeper->key,
-                     &(struct tls_resumable){session, keeper->was.times, keeper->was.not_after_s});
-    return 1; /* it is ours */
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+
+    if (copy != NULL) {
+        tls_sessions_put(keeper->tls->sessions, keeper->key,
+                         &(struct tls_resumable){copy, keeper->was.times, keeper->was.not_after_s});
+    }
+    return 0; /* the SSL's own is not ours */
 }
 
 void tls_resume_verified(const SSL *ssl, const struct tls_check *check,

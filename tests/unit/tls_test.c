@@ -748,9 +748,10 @@ struct visit {
     int version; /* 0: 1.3 */
 };
 
-/* A handshake with one server, its tickets too. Tells whether it was resumed. */
-static bool resumes(struct tls *tls, SSL_CTX *server_ctx, const struct visit *visit,
-                    struct tls_check *check)
+/* A handshake with one server, its tickets too. Tells whether it was resumed. cut: the connection
+ * goes without our close_notify. */
+static bool resumes_then(bool cut, struct tls *tls, SSL_CTX *server_ctx, const struct visit *visit,
+                         struct tls_check *check)
 {
     struct talk talk;
     struct err err;
@@ -776,12 +777,20 @@ static bool resumes(struct tls *tls, SSL_CTX *server_ctx, const struct visit *vi
     if (well) {
         assert_int_equal(SSL_write(talk.server, &byte, 1), 1);
         assert_int_equal(SSL_read(talk.client, &byte, 1), 1);
-        SSL_shutdown(talk.client); /* or the server takes the session for a broken one */
-        SSL_shutdown(talk.server);
+        if (!cut) {
+            SSL_shutdown(talk.client);
+        }
+        SSL_shutdown(talk.server); /* or the server takes the session for a broken one */
     }
     ERR_clear_error();
     talk_close(&talk);
     return resumed;
+}
+
+static bool resumes(struct tls *tls, SSL_CTX *server_ctx, const struct visit *visit,
+                    struct tls_check *check)
+{
+    return resumes_then(false, tls, server_ctx, visit, check);
 }
 
 static void only_what_was_verified_alike_is_resumed(void **state)
@@ -902,6 +911,31 @@ static void only_what_was_verified_alike_is_resumed(void **state)
     SSL_CTX_free(restarted);
 }
 
+static void a_session_outlives_a_connection_that_was_cut(void **state)
+{
+    static const int versions[] = {TLS1_3_VERSION, TLS1_2_VERSION};
+    struct visit visit = {.resume = "s",
+                          .host = "a.site.test",
+                          .address = "192.0.2.1",
+                          .ca_file = authority_file,
+                          .port = 443};
+    SSL_CTX *server = cert_server(&certs[WILDCARD]);
+    struct tls *tls = tls_new(metrics);
+    struct tls_check check;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        visit.version = versions[i];
+        assert_false(resumes_then(true, tls, server, &visit, &check));
+        assert_true(resumes_then(true, tls, server, &visit, &check));
+        assert_true(resumes_then(true, tls, server, &visit, &check));
+    }
+    tls_free(tls);
+    SSL_CTX_free(server);
+}
+
 /* A certificate that ends is seen, though a resumed handshake shows none. */
 static void a_session_ends_with_its_certificates(void **state)
 {
@@ -981,6 +1015,7 @@ int main(void)
         cmocka_unit_test(what_is_no_certificate_of_ours_is_refused),
         cmocka_unit_test(a_certificate_of_ours_is_shown_to_its_site_alone),
         cmocka_unit_test(only_what_was_verified_alike_is_resumed),
+        cmocka_unit_test(a_session_outlives_a_connection_that_was_cut),
         cmocka_unit_test(a_session_ends_with_its_certificates),
         cmocka_unit_test(others_have_their_own_contexts),
     };
