@@ -15,6 +15,7 @@
 #include "common/clock.h"
 #include "producer/crew.h"
 #include "tests/unit/odd_server.h"
+#include "tests/unit/series.h"
 
 #define LOOPS 4
 #define SITES 40
@@ -169,23 +170,9 @@ static bool done(struct stand *s)
     return crew_is_done(s->crew);
 }
 
-static int64_t gauge(const struct stand *s, const char *name)
-{
-    size_t len;
-    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
-    const char *at = strstr(text, name);
-
-    assert_non_null(at);
-
-    int64_t value = strtoll(at + strlen(name), NULL, 10);
-
-    free(text);
-    return value;
-}
-
 static bool reloaded(struct stand *s)
 {
-    return gauge(s, "sitewatch_reloads_total{result=\"done\"} ") == 1;
+    return series_value(s->metrics, "sitewatch_reloads_total{result=\"done\"} ") == 1;
 }
 
 static bool refused(struct stand *s)
@@ -195,7 +182,7 @@ static bool refused(struct stand *s)
 
 static bool all_loaded(struct stand *s)
 {
-    return gauge(s, "\nsitewatch_sites ") == SITES;
+    return series_value(s->metrics, "\nsitewatch_sites ") == SITES;
 }
 
 static void test_once_checks_each_site_once_in_one_of_the_loops(void **state)
@@ -235,7 +222,7 @@ static void test_a_reload_reaches_the_changed_site_alone(void **state)
     wait_until(&s, one_more);
     assert_int_equal(s.events[7], 2);
     assert_false(s.moved);
-    assert_int_equal(gauge(&s, "\nsitewatch_sites "), SITES);
+    assert_int_equal(series_value(s.metrics, "\nsitewatch_sites "), SITES);
     stop(&s);
 }
 
@@ -275,7 +262,7 @@ static void test_all_in_flight_are_summed_up_and_cut_off_at_the_end(void **state
     (void)state;
     start(&s, "/hold", true, true);
     wait_until(&s, all_in_flight);
-    assert_int_equal(gauge(&s, "\nsitewatch_checks_in_flight "), SITES);
+    assert_int_equal(series_value(s.metrics, "\nsitewatch_checks_in_flight "), SITES);
     assert_true(crew_beat_ns(s.crew) <= clock_mono_ns());
     crew_drain(s.crew);
     assert_false(crew_is_done(s.crew)); /* their answers are waited for */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "producer/loader.h"
+#include "tests/unit/series.h"
 
 #define WAIT_MS 30000
 #define LOOPS 2
@@ -54,20 +55,6 @@ static void stop(struct stand *s)
     loader_free(s->loader);
     metrics_free(s->metrics);
     unlink(s->path);
-}
-
-static int64_t counted(const struct stand *s, const char *series)
-{
-    size_t len;
-    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
-    const char *at = strstr(text, series);
-
-    assert_non_null(at);
-
-    int64_t value = strtoll(at + strlen(series), NULL, 10);
-
-    free(text);
-    return value;
 }
 
 static int take(const struct stand *s, size_t part, struct site_change **change, struct err *err)
@@ -173,7 +160,7 @@ static void test_the_first_refusal_is_the_callers(void **state)
     assert_non_null(strstr(err.message, ":2: url"));
     assert_int_equal(loader_first(s.loader, &err), -1);
     assert_non_null(strstr(err.message, ":2: url"));
-    assert_int_equal(counted(&s, "sitewatch_reloads_total{result=\"refused\"} "), 0);
+    assert_int_equal(series_value(s.metrics, "sitewatch_reloads_total{result=\"refused\"} "), 0);
     stop(&s);
 }
 
@@ -202,10 +189,10 @@ static void test_a_later_refusal_changes_nothing(void **state)
         take_and_make(&s);
         write_sites(&s, refused_rows[i].text);
         loader_request(s.loader);
-        while (counted(&s, "sitewatch_reloads_total{result=\"refused\"} ") == 0) {
+        while (series_value(s.metrics, "sitewatch_reloads_total{result=\"refused\"} ") == 0) {
             poll(NULL, 0, 1);
         }
-        assert_int_equal(counted(&s, "\nsitewatch_sites "), 1);
+        assert_int_equal(series_value(s.metrics, "\nsitewatch_sites "), 1);
         write_sites(&s, "targets = (" SITE("a") ");");
         loader_request(s.loader);
         change = take_and_make(&s);
@@ -273,10 +260,11 @@ static void test_news_are_made_like_a_list(void **state)
     change = take_and_make(&s);
     assert_int_equal(change.added, 1);
     loader_settle(s.loader);
-    assert_int_equal(counted(&s, "\nsitewatch_sites "), 2);
-    assert_int_equal(counted(&s, "\nsitewatch_topic_sites "), 1);
-    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"taken\"} "), 1);
-    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"bad\"} "), 1);
+    assert_int_equal(series_value(s.metrics, "\nsitewatch_sites "), 2);
+    assert_int_equal(series_value(s.metrics, "\nsitewatch_topic_sites "), 1);
+    assert_int_equal(series_value(s.metrics, "sitewatch_site_messages_total{result=\"taken\"} "),
+                     1);
+    assert_int_equal(series_value(s.metrics, "sitewatch_site_messages_total{result=\"bad\"} "), 1);
     loader_request(s.loader); /* the topic's are no part of the list */
     change = take_and_make(&s);
     assert_int_equal(change.removed, 0);
@@ -297,8 +285,9 @@ static void test_news_that_change_no_check_need_no_loop(void **state)
     list.news[0].version = 0;
     loader_tell(s.loader, &list);
     loader_settle(s.loader);
-    assert_int_equal(counted(&s, "\nsitewatch_sites "), 0);
-    assert_int_equal(counted(&s, "sitewatch_site_messages_total{result=\"older\"} "), 1);
+    assert_int_equal(series_value(s.metrics, "\nsitewatch_sites "), 0);
+    assert_int_equal(series_value(s.metrics, "sitewatch_site_messages_total{result=\"older\"} "),
+                     1);
     stop(&s);
 }
 

@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "producer/poller.h"
 #include "tests/unit/odd_server.h"
+#include "tests/unit/series.h"
 
 #define TURNS_SECONDS_MAX 10
 #define EVENTS_MAX 256
@@ -135,20 +136,6 @@ static struct targets sites_of(struct stand *s, const char *const *paths, int64_
         targets.sites[targets.count++] = site;
     }
     return targets;
-}
-
-static int64_t counted(const struct stand *s, const char *series)
-{
-    size_t len;
-    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
-    const char *at = strstr(text, series);
-
-    assert_non_null(at);
-
-    int64_t value = strtoll(at + strlen(series), NULL, 10);
-
-    free(text);
-    return value;
 }
 
 static void turn(struct stand *s, bool may_start)
@@ -393,8 +380,8 @@ static void test_a_failure_is_confirmed(void **state)
             assert_true(wait_us > 900000 && wait_us < 5000000);
         }
     }
-    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"down\"} "), 1);
-    assert_int_equal(counted(&s, "sitewatch_retries_total "), 2);
+    assert_int_equal(series_value(s.metrics, "sitewatch_checks_total{status=\"down\"} "), 1);
+    assert_int_equal(series_value(s.metrics, "sitewatch_retries_total "), 2);
     stop(&s);
 }
 
@@ -427,8 +414,8 @@ static void test_a_failure_that_passes_does_not_count(void **state)
     assert_int_equal(s.events[1].attempt, 2);
     assert_true(s.events[1].final);
     assert_int_equal(s.events[1].status, CHECK_UP);
-    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"up\"} "), 1);
-    assert_int_equal(counted(&s, "sitewatch_checks_total{status=\"down\"} "), 0);
+    assert_int_equal(series_value(s.metrics, "sitewatch_checks_total{status=\"up\"} "), 1);
+    assert_int_equal(series_value(s.metrics, "sitewatch_checks_total{status=\"down\"} "), 0);
     stop(&s);
 }
 

@@ -28,6 +28,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "producer/publish.h"
+#include "tests/unit/series.h"
 
 #define DEADLINE_NS (8 * NS_PER_SEC)
 #define PARTITIONS 4 /* of a topic that the mock cluster makes when it is asked for */
@@ -905,31 +906,15 @@ static void what_is_pending_at_the_end_is_freed(void **state)
 
 #define SPOOLED_MAX 3000
 
-static int64_t gauge(const struct world *w, const char *name)
-{
-    char wanted[64];
-    size_t len;
-    char *text = metrics_render(w->metrics, METRICS_OPENMETRICS, &len);
-    const char *line;
-    int64_t value = -1;
-
-    snprintf(wanted, sizeof(wanted), "\n%s ", name);
-    line = strstr(text, wanted);
-    if (line != NULL) {
-        value = strtoll(line + strlen(wanted), NULL, 10);
-    }
-    free(text);
-    return value;
-}
-
 static bool spool_is_empty(struct world *w)
 {
-    return publish_pending(w->publish) == 0 && gauge(w, "sitewatch_spool_events") == 0;
+    return publish_pending(w->publish) == 0 &&
+           series_value(w->metrics, "\nsitewatch_spool_events ") == 0;
 }
 
 static bool all_is_in_the_spool(struct world *w)
 {
-    return gauge(w, "sitewatch_spool_events") == SPOOLED_MAX;
+    return series_value(w->metrics, "\nsitewatch_spool_events ") == SPOOLED_MAX;
 }
 
 static void spool_path(char path[64])
@@ -1044,7 +1029,7 @@ static void what_an_earlier_run_left_goes_first_and_in_order(void **state)
 
 static bool first_is_saved(struct world *w)
 {
-    return gauge(w, "sitewatch_spool_events") == 2;
+    return series_value(w->metrics, "\nsitewatch_spool_events ") == 2;
 }
 
 static void an_event_that_is_not_acknowledged_in_time_is_saved(void **state)

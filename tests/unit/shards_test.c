@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "producer/shards.h"
+#include "tests/unit/series.h"
 
 #define WAIT_NS (30 * NS_PER_SEC)
 #define PARTITIONS 4
@@ -207,27 +208,13 @@ static const char *wait_for(struct stand *s, const char *text)
     return wait_for_after(s, NULL, text);
 }
 
-static int64_t shown(const struct stand *s, const char *series)
-{
-    size_t len;
-    char *text = metrics_render(s->metrics, METRICS_OPENMETRICS, &len);
-    const char *at = strstr(text, series);
-
-    assert_non_null(at);
-
-    int64_t value = strtoll(at + strlen(series), NULL, 10);
-
-    free(text);
-    return value;
-}
-
 static void wait_until_shown(const struct stand *s, const char *series, int64_t value)
 {
     int64_t deadline_ns = clock_mono_ns() + WAIT_NS;
 
-    while (shown(s, series) != value) {
+    while (series_value(s->metrics, series) != value) {
         if (clock_mono_ns() > deadline_ns) {
-            fail_msg("%s is %lld", series, (long long)shown(s, series));
+            fail_msg("%s is %lld", series, (long long)series_value(s->metrics, series));
         }
         poll(NULL, 0, 5);
     }
@@ -307,7 +294,8 @@ static void test_bad_messages_are_counted_and_left_out(void **state)
     put("bad", 0, 7);
     begin(&s, "bad", 0);
     wait_for(&s, " read 0");
-    assert_int_equal(shown(&s, "sitewatch_site_messages_total{result=\"bad\"} "), (int64_t)count);
+    assert_int_equal(series_value(s.metrics, "sitewatch_site_messages_total{result=\"bad\"} "),
+                     (int64_t)count);
     assert_non_null(strstr(s.told, " put 0.7"));
     assert_null(strstr(s.told, " put 0.1"));
     assert_null(strstr(s.told, " drop"));
