@@ -25,6 +25,7 @@ from stand import kafka, process, sitewatch
 
 PROBER_CORE, SERVER_CORE = 0, 1
 ADDRESSES = {"http": 50, "https": 4}  # certs.sh makes a certificate for so many
+LIMIT_IN_FLIGHT = 100  # of the programs that are the limit, when they make as many checks as they can
 PATTERN = r"systems\s+operational v\d+\.\d+"
 PEERS = pathlib.Path(os.environ.get("PEERS", ROOT / "build" / "peers"))
 NO_CHECKS = ssl.create_default_context()
@@ -202,7 +203,10 @@ class Ours(Prober):
         sites = stand.directory / "sites.conf"
         write_sites(sites, load)
         self.delivered = self.in_topic()
-        args = ["--targets-file", sites, "--in-flight-max", 4000,
+        # With as many at a time as libcurl alone has: a burst of more makes each check of it dearer,
+        # and so the burst longer.
+        in_flight = LIMIT_IN_FLIGHT if load.saturate else 4000
+        args = ["--targets-file", sites, "--in-flight-max", in_flight,
                 *os.environ.get("BENCH_PRODUCER_ARGS", "").split()]
         if load.names:
             args += ["--dns-servers", f"127.0.0.1:{stand.name_server().port}", "--dns-ttl-min-s", 0]
@@ -267,13 +271,13 @@ class Telegraf(Prober):
 class Limit(Prober):
     """curlprobe or rawprobe, which count what they checked."""
 
-    name, in_flight = "", 100
+    name = ""
 
     def begin(self):
         load = self.load
         args = [program(self.name), "-p", str(load.pages.port), "-m", PATTERN, "-n",
                 str(load.sites), "-d", str(ADDRESSES[load.pages.scheme]),
-                "-c", str(self.in_flight if load.saturate else 2000),
+                "-c", str(LIMIT_IN_FLIGHT if load.saturate else 2000),
                 "-r", str(0 if load.saturate else load.rate)]
         args += ["-k"] if load.reuse else []
         args += ["-a", load.pages.ca_file] if load.tls else []
