@@ -185,6 +185,9 @@ def test_the_production_stack_runs_against_managed_servers(engine, images, manag
         for container in engine.containers(project):
             if container["Config"]["Labels"]["com.docker.compose.service"] in PROGRAMS:
                 assert_contained(container)
+            unnamed = [mount["Destination"] for mount in container["Mounts"]
+                       if mount["Type"] == "volume" and not mount["Name"].startswith(project)]
+            assert unnamed == [], "volumes that nobody removes"
         engine.run("deploy/prod/cleanup.sh", **here)
         volumes = engine.run("docker", "volume", "ls", "--quiet", "--filter",
                              f"label=com.docker.compose.project={project}").stdout.split()
