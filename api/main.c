@@ -10,13 +10,12 @@
 #include "common/mem.h"
 #include "common/pg.h"
 
+enum command { COMMAND_RUN, COMMAND_CREATE, COMMAND_LIST, COMMAND_REVOKE };
+
 static int token_command_create(PGconn *conn, const struct options *o, struct err *err)
 {
     char token[TOKEN_SIZE];
 
-    if (o->owner == NULL) {
-        return err_set(err, ERR_INVALID, "token create: needs --owner NAME");
-    }
     if (token_create(conn, o->owner, o->scope == 0 ? SCOPE_READ : SCOPE_WRITE, o->days, token,
                      err) < 0) {
         return -1;
@@ -38,11 +37,10 @@ static int token_command_revoke(PGconn *conn, const char *text, struct err *err)
     return token_revoke(conn, id, err);
 }
 
-static int token_command(const struct options *o, const char **operands, size_t count,
+static int token_command(enum command command, const struct options *o, const char *id,
                          struct err *err)
 {
-    const char *verb = count < 2 ? "" : operands[1];
-    int rc = 1; /* not a command */
+    int rc;
 
     options_default_signals();
 
@@ -51,39 +49,75 @@ static int token_command(const struct options *o, const char **operands, size_t 
     if (conn == NULL) {
         return -1;
     }
-    if (strcmp(verb, "create") == 0 && count == 2) {
+    if (command == COMMAND_CREATE) {
         rc = token_command_create(conn, o, err);
-    } else if (strcmp(verb, "list") == 0 && count == 2) {
+    } else if (command == COMMAND_LIST) {
         rc = token_list(conn, stdout, err);
-    } else if (strcmp(verb, "revoke") == 0 && count == 3) {
-        rc = token_command_revoke(conn, operands[2], err);
+    } else {
+        rc = token_command_revoke(conn, id, err);
     }
     PQfinish(conn);
-    return rc <= 0
-               ? rc
-               : err_set(err, ERR_INVALID, "token: want create, list or revoke ID; usage: api %s",
-                         api_options.usage);
+    return rc;
 }
 
-/* operands: what stands beside the flags. */
+/* What the operands say, which stand beside the flags. */
+static int command_find(const char **operands, size_t count, enum command *command, struct err *err)
+{
+    const char *verb = count < 2 ? "" : operands[1];
+
+    if (count == 0 || (count == 1 && strcmp(operands[0], "run") == 0)) {
+        *command = COMMAND_RUN;
+        return 0;
+    }
+    if (strcmp(operands[0], "token") != 0) {
+        return err_set(err, ERR_INVALID, "%.64s%s%.64s: not a command; usage: api %s", operands[0],
+                       count > 1 ? " " : "", verb, api_options.usage);
+    }
+    if (strcmp(verb, "create") == 0 && count == 2) {
+        *command = COMMAND_CREATE;
+    } else if (strcmp(verb, "list") == 0 && count == 2) {
+        *command = COMMAND_LIST;
+    } else if (strcmp(verb, "revoke") == 0 && count == 3) {
+        *command = COMMAND_REVOKE;
+    } else {
+        return err_set(err, ERR_INVALID, "token: want create, list or revoke ID; usage: api %s",
+                       api_options.usage);
+    }
+    return 0;
+}
+
+static int check_flags(enum command command, const struct options *o, struct err *err)
+{
+    if (command != COMMAND_CREATE && (o->owner != NULL || o->scope != 0 || o->days != 0)) {
+        return err_set(err, ERR_INVALID, "flag --%s is one of api token create alone",
+                       o->owner != NULL ? "owner"
+                       : o->scope != 0  ? "scope"
+                                        : "days");
+    }
+    if (command == COMMAND_CREATE && o->owner == NULL) {
+        return err_set(err, ERR_INVALID, "token create: needs --owner NAME");
+    }
+    return 0;
+}
+
 static int do_command(const struct options *o, const char **operands, size_t count, struct err *err)
 {
-    const char *command = count == 0 ? "run" : operands[0];
+    enum command command;
 
+    if (command_find(operands, count, &command, err) < 0 || check_flags(command, o, err) < 0) {
+        return -1;
+    }
     if (o->common.health) {
         return options_ask_health(&o->common, API_LISTEN, o->cert_file != NULL, err);
     }
     if (o->postgres_dsn == NULL) {
         return err_set(err, ERR_INVALID, "postgres-dsn is not set (environment POSTGRES_DSN)");
     }
-    if (strcmp(command, "run") == 0 && count <= 1) {
-        return o->common.check_config ? run_check(o, err) : run(o, err);
+    if (o->common.check_config) {
+        return run_check(o, err);
     }
-    if (strcmp(command, "token") == 0) {
-        return token_command(o, operands, count, err);
-    }
-    return err_set(err, ERR_INVALID, "%s: not a command; usage: api %s", command,
-                   api_options.usage);
+    return command == COMMAND_RUN ? run(o, err)
+                                  : token_command(command, o, count < 3 ? "" : operands[2], err);
 }
 
 int main(int argc, char **argv)

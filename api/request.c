@@ -115,7 +115,7 @@ bool request_id(const struct request *r, int64_t *out, struct answer *a)
     if (text != NULL && parse_int(text, out) && *out > 0) {
         return true;
     }
-    answer_problem(a, 404, "there is no such site");
+    answer_problem(a, 404, "there is nothing with this id");
     return false;
 }
 

@@ -266,6 +266,9 @@ int run(const struct options *options, struct err *err)
     while (rc == 0 && !signal_came(&s, -1)) {
     }
     notify_stopping();
+    if (rc >= 0) {
+        options_leave_on_signal();
+    }
     events_end(s.api.events);
     http_free(s.http);
     events_free(s.api.events);

@@ -12,6 +12,7 @@
 #define PAGE_MAX 1000000
 #define CURSOR_BYTES_MAX 4096
 #define ID_SIZE 24
+#define TAG_HASH_BYTES 8
 
 /* `status` is an option: the response codes that are up. What the site is now is its `state`.
  *
@@ -328,6 +329,18 @@ void websites_find(const struct api *api, PGconn *conn, const struct request *r,
 
 /* --- One site --- */
 
+/* The version, for If-Match, and a hash of all that is said: a site can change its state without a
+ * check, when a location falls silent. */
+static void put_tag(struct answer *a, const char *version)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+    char hex[2 * TAG_HASH_BYTES + 1];
+
+    crypto_hash_sha256(hash, (const unsigned char *)a->body, a->len);
+    sodium_bin2hex(hex, sizeof(hex), hash, TAG_HASH_BYTES);
+    answer_headerf(a, "ETag", "\"%s.%s\"", version, hex);
+}
+
 void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, int status,
                      struct answer *a)
 {
@@ -337,7 +350,7 @@ void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, 
         "     'state', l.status, 'stale', l.stale, 'since', l.since, 'last_slot', l.last_slot,"
         "     'failures_in_a_row', l.failures_in_a_row)) ORDER BY l.location)"
         "    FROM site_locations l WHERE l.website_id = w.website_id), '[]')))::text,"
-        " w.version || '.' || coalesce((extract(epoch FROM s.last_slot) * 1000)::bigint, 0)"
+        " w.version"
         " FROM websites w LEFT JOIN LATERAL (SELECT status, last_slot FROM site_status s"
         "   WHERE s.website_id = w.website_id) s ON true"
         " WHERE w.website_id = $2 AND w.deleted_at IS NULL";
@@ -357,7 +370,7 @@ void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, 
         const char *json = PQgetvalue(result, 0, 0);
 
         answer_body(a, status, ANSWER_JSON, mem_copy_string(json), strlen(json));
-        answer_headerf(a, "ETag", "\"%s\"", PQgetvalue(result, 0, 1));
+        put_tag(a, PQgetvalue(result, 0, 1));
     }
     PQclear(result);
 }

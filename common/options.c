@@ -1,10 +1,12 @@
 #include "common/options.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/health.h"
@@ -37,6 +39,32 @@ void options_default_signals(void)
 
     fill_signals(&set);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* In a thread of its own, as the main one may wait for a server. */
+static void *wait_for_signal(void *unused)
+{
+    sigset_t set;
+    int number;
+
+    (void)unused;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    while (sigwait(&set, &number) != 0) {
+    }
+    log_write(LOG_WARN, "another signal, servers are not waited for");
+    _exit(EXIT_CLEAN);
+}
+
+void options_leave_on_signal(void)
+{
+    pthread_t thread;
+
+    /* Without it the program ends too, when its servers have answered or were given up. */
+    if (pthread_create(&thread, NULL, wait_for_signal, NULL) == 0) {
+        pthread_detach(thread);
+    }
 }
 
 int options_start_admin(const struct common_options *common, const char *default_listen,
@@ -78,6 +106,24 @@ int options_fail(const struct settings_table *table, const struct err *err)
     return err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
+/* What needs no settings. False: it was not asked for. */
+static bool tell_of_itself(const struct settings_table *table, const struct common_options *common,
+                           const char *version)
+{
+    if (common->help) {
+        settings_print_help(stdout, table);
+    } else if (common->version) {
+        printf("%s %s\n", table->program, version);
+    } else if (common->print_mdoc) {
+        settings_print_mdoc(stdout, table);
+    } else if (common->print_markdown) {
+        settings_print_markdown(stdout, table);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 bool options_begin(const struct settings_table *table, void *into, struct common_options *common,
                    const char *version, int argc, char **argv, const char **operands,
                    size_t *operand_count, int *exit_code)
@@ -90,24 +136,14 @@ bool options_begin(const struct settings_table *table, void *into, struct common
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     *exit_code = EXIT_CLEAN;
-    if (settings_load(into, table, argc, argv, operands, operand_count, &err) < 0) {
+
+    int rc = settings_load(into, table, argc, argv, operands, operand_count, &err);
+
+    if (tell_of_itself(table, common, version)) {
+        return false; /* whatever is wrong in the environment or in a file */
+    }
+    if (rc < 0) {
         *exit_code = options_fail(table, &err);
-        return false;
-    }
-    if (common->help) {
-        settings_print_help(stdout, table);
-        return false;
-    }
-    if (common->version) {
-        printf("%s %s\n", table->program, version);
-        return false;
-    }
-    if (common->print_mdoc) {
-        settings_print_mdoc(stdout, table);
-        return false;
-    }
-    if (common->print_markdown) {
-        settings_print_markdown(stdout, table);
         return false;
     }
     if (log_level_parse(common->log_level, &level, &err) < 0) {

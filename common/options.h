@@ -27,8 +27,8 @@ extern const char *const options_log_formats[]; /* in the order of enum log_form
 /*
  * What every program begins with: block SIGTERM, SIGINT and SIGHUP before any library starts a
  * thread (they are read from a signalfd later), ignore SIGPIPE, load the settings into *into,
- * answer --help, --version, --print-mdoc and --print-markdown, set up the log. `common` points into
- * *into.
+ * answer --help, --version, --print-mdoc and --print-markdown, set up the log. Those four are
+ * answered also when the environment or a file is wrong. `common` points into *into.
  *
  * Returns true to go on. False: the program is to end with *exit_code; it was said why. The
  * caller frees the settings with settings_free in both cases.
@@ -66,6 +66,12 @@ int options_signal_fd(struct err *err);
  * them.
  */
 void options_default_signals(void);
+
+/*
+ * For the end of a program that a signal has asked to end, when it reads its descriptor no more:
+ * from here on SIGTERM and SIGINT leave at once, with EXIT_CLEAN.
+ */
+void options_leave_on_signal(void);
 
 /* The help of --listen of a program that serves its admin endpoint there. */
 #define COMMON_LISTEN_HELP(default_listen)                                                         \

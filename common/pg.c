@@ -25,22 +25,27 @@ static void on_notice(void *context, const PGresult *result)
 }
 
 #define CONNECT_KEYS_MAX 10
+#define APPLICATION_SIZE 64 /* Postgres keeps 63 bytes */
 
 struct connect_keys {
+    char application[APPLICATION_SIZE]; /* how pg_stat_activity calls us */
     const char *names[CONNECT_KEYS_MAX + 1];
     const char *values[CONNECT_KEYS_MAX + 1];
 };
 
-/* What stands before the DSN is a default, what stands after it wins. */
-static struct connect_keys connect_keys(const char *dsn, const char *database)
+/* What stands before the DSN is a default, what stands after it wins. The name of the process is
+ * that of the program. */
+static void connect_keys_init(struct connect_keys *keys, const char *dsn, const char *database)
 {
-    return (struct connect_keys){
+    *keys = (struct connect_keys){
         .names = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
                   "tcp_user_timeout", "fallback_application_name", "dbname", "client_encoding",
                   database == NULL ? NULL : "dbname"},
-        .values = {PG_CONNECT_SECONDS, "30", "10", "3", "60000", "sitewatch-consumer", dsn, "UTF8",
+        .values = {PG_CONNECT_SECONDS, "30", "10", "3", "60000", keys->application, dsn, "UTF8",
                    database},
     };
+    snprintf(keys->application, sizeof(keys->application), "sitewatch-%s",
+             program_invocation_short_name);
 }
 
 int pg_check_dsn(const char *dsn, struct err *err)
@@ -133,7 +138,10 @@ PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
     if (pg_check_dsn(dsn, err) < 0) {
         return NULL;
     }
-    struct connect_keys keys = connect_keys(dsn, database);
+    struct connect_keys keys;
+
+    connect_keys_init(&keys, dsn, database);
+
     PGconn *conn = PQconnectdbParams(keys.names, keys.values, 1);
 
     if (conn == NULL || PQstatus(conn) != CONNECTION_OK) {
@@ -152,7 +160,9 @@ PGconn *pg_connect(const char *dsn, const char *database, struct err *err)
 
 char *pg_database_name(const char *dsn, bool *is_up)
 {
-    struct connect_keys keys = connect_keys(dsn, NULL);
+    struct connect_keys keys;
+
+    connect_keys_init(&keys, dsn, NULL);
 
     *is_up = PQpingParams(keys.names, keys.values, 1) == PQPING_OK;
 

@@ -183,6 +183,10 @@ int setting_set_text(void *into, const struct setting *setting, const char *text
     case SETTING_TEXT:
         break;
     }
+    if (text[0] == '\0') { /* of a shell's variable that is not set, mostly */
+        return err_set(err, ERR_INVALID, "%s: is empty, want %s or leave it out", where,
+                       setting->value_name);
+    }
     free(*field);
     *field = mem_copy_string(text);
     return 0;

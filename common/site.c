@@ -10,7 +10,6 @@
 #include "common/site_private.h"
 #include "common/url.h"
 
-#define SECONDS_DEFAULT 60
 #define MAX_REDIRECTS_DEFAULT 5
 #define FAILURES_DEFAULT 1
 #define QUORUM_DEFAULT 1
@@ -18,7 +17,7 @@
 void site_init(struct site *site)
 {
     *site = (struct site){
-        .seconds = SECONDS_DEFAULT,
+        .seconds = SITE_SECONDS_DEFAULT,
         .retry_seconds = 1,
         .max_redirects = MAX_REDIRECTS_DEFAULT,
         .failures = FAILURES_DEFAULT,

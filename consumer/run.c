@@ -21,6 +21,7 @@
 #include "consumer/migrate.h"
 #include "consumer/outbox.h"
 #include "consumer/pool.h"
+#include "consumer/topics.h"
 
 #define TICK_MS 1000
 #define START_BACKOFF_FIRST_MS 200
@@ -78,6 +79,18 @@ static struct worker_settings worker_settings(const struct options *o)
         .batch_ms = o->batch_ms,
         .answer_ms = o->answer_seconds * MS_PER_SEC,
     };
+}
+
+/* What can be wrong about the settings without anybody else. */
+static int check_settings(const struct options *o, struct err *err)
+{
+    const struct topics_settings topics = {.kafka = &o->kafka,
+                                           .success = o->topic_success,
+                                           .failure = o->topic_failure,
+                                           .dead_letter = o->topic_dead_letter,
+                                           .sites = o->topic_sites};
+
+    return topics_check(&topics, err) < 0 ? -1 : pg_check_start(o->postgres_dsn, err);
 }
 
 /* --- Signals --- */
@@ -278,7 +291,7 @@ static int start_and_serve(struct service *s, struct err *err)
     struct store_settings store = store_settings(s->options);
 
     s->signal_fd = options_signal_fd(err);
-    if (s->signal_fd < 0 || pg_check_start(s->options->postgres_dsn, err) < 0 ||
+    if (s->signal_fd < 0 || check_settings(s->options, err) < 0 ||
         options_start_admin(&s->options->common, CONSUMER_LISTEN, s->metrics, &s->health, &s->admin,
                             err) < 0) {
         return -1;
@@ -315,6 +328,9 @@ int run(const struct options *options, struct err *err)
         log_write(LOG_WARN, "second signal, leaving at once");
         _exit(EXIT_CLEAN);
     }
+    if (s.draining) {
+        options_leave_on_signal();
+    }
     if (s.pool != NULL && pool_free(s.pool, err) < 0) {
         rc = -1;
     }
@@ -335,7 +351,7 @@ int run_check(const struct options *o, struct err *err)
 {
     struct worker_settings settings = worker_settings(o);
 
-    if (pg_check_start(o->postgres_dsn, err) < 0 || consume_check(&settings.consume, err) < 0) {
+    if (check_settings(o, err) < 0 || consume_check(&settings.consume, err) < 0) {
         return -1;
     }
     puts("settings are valid");

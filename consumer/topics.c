@@ -11,6 +11,22 @@ struct wanted {
     struct broker_topic topic;
 };
 
+struct wanted_list {
+    struct wanted all[TOPICS_COUNT];
+};
+
+static struct wanted_list wanted_list(const struct topics_settings *s)
+{
+    const int32_t checks = TOPICS_CHECKS_PARTITIONS;
+
+    return (struct wanted_list){{
+        {"kafka-topic-success", {s->success, checks, s->replicas, false}},
+        {"kafka-topic-failure", {s->failure, checks, s->replicas, false}},
+        {"kafka-topic-dead-letter", {s->dead_letter, 1, s->replicas, false}},
+        {"kafka-topic-sites", {s->sites, TOPICS_SITES_PARTITIONS, s->replicas, true}},
+    }};
+}
+
 const char *topics_judge(bool compacted, bool should_be)
 {
     if (should_be && !compacted) {
@@ -81,18 +97,19 @@ static int ensure(struct broker *b, const struct broker_topic *topic, FILE *out,
     return check_existing(b, topic, partitions, out, err);
 }
 
+int topics_check(const struct topics_settings *s, struct err *err)
+{
+    const struct wanted_list wanted = wanted_list(s);
+
+    return check_names(wanted.all, err);
+}
+
 int topics_ensure(const struct topics_settings *s, FILE *out, struct err *err)
 {
-    const int32_t checks = TOPICS_CHECKS_PARTITIONS;
-    const struct wanted wanted[TOPICS_COUNT] = {
-        {"kafka-topic-success", {s->success, checks, s->replicas, false}},
-        {"kafka-topic-failure", {s->failure, checks, s->replicas, false}},
-        {"kafka-topic-dead-letter", {s->dead_letter, 1, s->replicas, false}},
-        {"kafka-topic-sites", {s->sites, TOPICS_SITES_PARTITIONS, s->replicas, true}},
-    };
+    const struct wanted_list wanted = wanted_list(s);
     size_t failed = 0;
 
-    if (check_names(wanted, err) < 0) {
+    if (check_names(wanted.all, err) < 0) {
         return -1;
     }
     struct broker *b = broker_new(s->kafka, "sitewatch-topics", BROKER_TIMEOUT_MS, err);
@@ -103,7 +120,7 @@ int topics_ensure(const struct topics_settings *s, FILE *out, struct err *err)
     for (size_t i = 0; i < TOPICS_COUNT; i++) {
         struct err why;
 
-        if (ensure(b, &wanted[i].topic, out, &why) == 0) {
+        if (ensure(b, &wanted.all[i].topic, out, &why) == 0) {
             continue;
         }
         if (why.kind == ERR_RETRY) { /* the next would wait as long for the same broker */

@@ -24,8 +24,12 @@ struct topics_settings {
     int32_t replicas; /* 0: as the broker says */
 };
 
+/* The names alone. ERR_INVALID when one is none, or two are the same: dead letters on a topic that
+ * is read would come back for ever. */
+int topics_check(const struct topics_settings *settings, struct err *err) MUST_CHECK;
+
 /*
- * Prints one line a topic. ERR_INVALID when a name is none, or two are the same; ERR_RETRY when no
+ * Prints one line a topic. ERR_INVALID as topics_check; ERR_RETRY when no
  * broker answers; ERR_FATAL, after all were looked at, when the broker refuses one, `sites` is not
  * compacted, or another is.
  */

@@ -1,11 +1,17 @@
 #include "producer/options.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "common/event.h"
+#include "common/site.h"
+#include "common/utf8.h"
 #include "producer/crew.h"
 #include "producer/latest.h"
 
 #define FIELD(name) offsetof(struct options, name)
+#define TEXT_OF(x) #x
+#define NUMBER_TEXT(x) TEXT_OF(x)
 
 static const char *const outputs[] = {"auto", "kafka", "json",
                                       NULL}; /* in the order of enum output */
@@ -22,9 +28,9 @@ static const struct setting settings[] = {
      .type = SETTING_INT,
      .flags = SETTING_FLAG_ONLY,
      .offset = FIELD(seconds),
-     .fallback = "60",
+     .fallback = NUMBER_TEXT(SITE_SECONDS_DEFAULT),
      .min = 1,
-     .max = 86400,
+     .max = SITE_SECONDS_MAX,
      .value_name = "N",
      .help = "with --url: the interval between two checks"},
     {.name = "pattern",
@@ -210,6 +216,22 @@ const struct settings_table producer_options = {
     .count = sizeof(settings) / sizeof(settings[0]),
 };
 
+/* A name that stands in every event. */
+static int check_name(const char *setting, const char *text, struct err *err)
+{
+    size_t len = strlen(text);
+    bool fits = len <= EVENT_LOCATION_BYTES_MAX && utf8_valid_prefix(text, len) == len;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        fits = fits && (unsigned char)*c >= ' ' && *c != 0x7F;
+    }
+    if (!fits) {
+        return err_set(err, ERR_INVALID, "%s: want 1 to %d bytes of UTF-8, on one line", setting,
+                       EVENT_LOCATION_BYTES_MAX);
+    }
+    return 0;
+}
+
 int options_check(const struct options *o, struct err *err)
 {
     if (o->watch && o->once) {
@@ -218,7 +240,14 @@ int options_check(const struct options *o, struct err *err)
     if (o->watch && o->output == OUTPUT_JSON) {
         return err_set(err, ERR_INVALID, "--watch and --output json are both for the terminal");
     }
-    return 0;
+    if (o->url == NULL && (o->pattern != NULL || o->seconds != SITE_SECONDS_DEFAULT)) {
+        return err_set(err, ERR_INVALID, "%s goes with --url",
+                       o->pattern != NULL ? "--pattern" : "--seconds");
+    }
+    if (check_name("location", o->location, err) < 0) {
+        return -1;
+    }
+    return o->observer == NULL ? 0 : check_name("observer", o->observer, err);
 }
 
 bool options_want_kafka(const struct options *o)

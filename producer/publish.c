@@ -25,6 +25,9 @@ enum { ROUTE_SUCCESS, ROUTE_FAILURE, ROUTES };
 _Static_assert(ROUTES == CLIENT_TOPICS, "a topic of the client for each route");
 _Static_assert(ROUTES == SPOOL_LANES, "a lane of the spool for each route");
 
+static const char *const topic_settings[ROUTES] = {
+    [ROUTE_SUCCESS] = "KAFKA_TOPIC_SUCCESS", [ROUTE_FAILURE] = "KAFKA_TOPIC_FAILURE"};
+
 /* A topic, and what is on its way there. One topic's trouble does not stop the other. */
 struct route {
     struct publish *publish;
@@ -181,9 +184,17 @@ static void metrics_make(struct publish *p, struct metrics *m)
                                      "Events that wait to be handed to librdkafka.", NULL);
 }
 
-int publish_check(const struct kafka_settings *kafka, struct err *err)
+static int check_topics(const struct publish_settings *settings, struct err *err)
 {
-    return client_check(kafka, err);
+    if (kafka_topic_check(settings->topic_success, topic_settings[ROUTE_SUCCESS], err) < 0) {
+        return -1;
+    }
+    return kafka_topic_check(settings->topic_failure, topic_settings[ROUTE_FAILURE], err);
+}
+
+int publish_check(const struct publish_settings *settings, struct err *err)
+{
+    return check_topics(settings, err) < 0 ? -1 : client_check(&settings->kafka, err);
 }
 
 struct publish *publish_new(const struct publish_settings *settings, struct metrics *m,
@@ -191,13 +202,9 @@ struct publish *publish_new(const struct publish_settings *settings, struct metr
 {
     const char *const topics[ROUTES] = {
         [ROUTE_SUCCESS] = settings->topic_success, [ROUTE_FAILURE] = settings->topic_failure};
-    static const char *const names[ROUTES] = {
-        [ROUTE_SUCCESS] = "KAFKA_TOPIC_SUCCESS", [ROUTE_FAILURE] = "KAFKA_TOPIC_FAILURE"};
 
-    for (size_t i = 0; i < ROUTES; i++) {
-        if (kafka_topic_check(topics[i], names[i], err) != 0) {
-            return NULL;
-        }
+    if (check_topics(settings, err) < 0) {
+        return NULL;
     }
 
     struct publish *p = mem_alloc(1, sizeof(*p));
@@ -218,10 +225,12 @@ struct publish *publish_new(const struct publish_settings *settings, struct metr
     }
     p->restart_ns = clock_mono_ns() + RETRY_NS;
     for (size_t i = 0; i < ROUTES; i++) {
-        route_init(p, i, names[i], m);
+        route_init(p, i, topic_settings[i], m);
     }
     metrics_make(p, m);
-    if (settings->spool_file != NULL) {
+    if (settings->spool_file == NULL) {
+        spool_show_none(m);
+    } else {
         p->backlog.spool =
             spool_new(settings->spool_file, settings->spool_bytes_max, p->client.fd, m, err);
         if (p->backlog.spool == NULL) {

@@ -55,8 +55,9 @@ struct publish_settings {
 
 struct publish;
 
-/* Whether a producer could be made of these settings; nothing is sent to a broker. ERR_INVALID. */
-int publish_check(const struct kafka_settings *kafka, struct err *err) MUST_CHECK;
+/* Whether a producer could be made of these settings, of which the spool is not looked at; nothing
+ * is sent to a broker. ERR_INVALID. */
+int publish_check(const struct publish_settings *settings, struct err *err) MUST_CHECK;
 
 /* Keeps nothing of settings. NULL, ERR_INVALID for a property or a topic's name, ERR_FATAL
  * otherwise, also for a spool that another process uses. */

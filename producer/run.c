@@ -564,6 +564,10 @@ int run(const struct options *options, const char *version, bool *any_down, stru
                   LOG_I("events_pending", s.publish == NULL ? 0 : publish_pending(s.publish)));
         _exit(EXIT_CLEAN);
     }
+    if (s.deadline_ns != TIME_NEVER) {
+        show_end(s.show); /* the terminal as it was */
+        options_leave_on_signal();
+    }
     if (rc == 0) {
         rc = finish(&s, err);
     }
@@ -601,5 +605,9 @@ int run_check(const struct options *o, struct err *err)
             return -1;
         }
     }
-    return publish_check(&o->kafka, err);
+
+    const struct publish_settings publish = {
+        .kafka = o->kafka, .topic_success = o->topic_success, .topic_failure = o->topic_failure};
+
+    return publish_check(&publish, err);
 }

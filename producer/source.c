@@ -33,7 +33,10 @@ bool source_has_list(const struct options *o)
 
 const char *source_topic(const struct options *o)
 {
-    return o->targets_topic != NULL ? o->targets_topic : source_has_list(o) ? NULL : o->topic_sites;
+    if (source_has_list(o)) {
+        return o->once ? NULL : o->targets_topic; /* a topic has no end */
+    }
+    return o->targets_topic != NULL ? o->targets_topic : o->topic_sites;
 }
 
 int source_check(const struct options *o, struct err *err)
@@ -42,9 +45,6 @@ int source_check(const struct options *o, struct err *err)
 
     if (o->url != NULL && o->targets_file != NULL) {
         return err_set(err, ERR_INVALID, "give --url or a targets file, not both");
-    }
-    if (o->pattern != NULL && o->url == NULL) {
-        return err_set(err, ERR_INVALID, "--pattern goes with --url");
     }
     if (topic == NULL && !source_has_list(o)) {
         return err_set(err, ERR_INVALID,

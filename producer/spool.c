@@ -215,6 +215,11 @@ static void spool_destroy(struct spool *s)
     free(s);
 }
 
+void spool_show_none(struct metrics *m)
+{
+    metric_set(spool_writer_bytes_gauge(m), 0);
+}
+
 struct spool *spool_new(const char *path, int64_t bytes_max, int wake_fd, struct metrics *m,
                         struct err *err)
 {

@@ -15,7 +15,7 @@
  * producer/publish, which calls from one thread at a time.
  *
  * Counts sitewatch_events_dropped_total{reason="spool_full"}, sitewatch_spool_failures_total
- * {reason="write|corrupt"}, and the gauges sitewatch_spool_bytes and sitewatch_spool_events.
+ * {reason="refused|corrupt"}, and the gauges sitewatch_spool_bytes and sitewatch_spool_events.
  */
 #ifndef PRODUCER_SPOOL_H
 #define PRODUCER_SPOOL_H
@@ -43,6 +43,8 @@ struct spool;
  */
 struct spool *spool_new(const char *path, int64_t bytes_max, int wake_fd, struct metrics *m,
                         struct err *err);
+/* Shows the bytes of a producer that has none: 0. */
+void spool_show_none(struct metrics *m);
 /* Writes what is in the queue, if the disk takes it. spool_free(NULL) does nothing. */
 void spool_free(struct spool *s);
 

@@ -292,6 +292,12 @@ void spool_writer_add(struct spool_writer *w, struct spool_ops *ops, size_t byte
     w->batch_bytes += bytes;
 }
 
+struct metric *spool_writer_bytes_gauge(struct metrics *m)
+{
+    return metrics_gauge(m, "sitewatch_spool_bytes",
+                         "Bytes in use of the file that keeps events on disk.", NULL);
+}
+
 static void metrics_make(struct spool_writer *w, struct metrics *m)
 {
     static const char help[] = "Times that the file of the spool did not do its work.";
@@ -300,8 +306,7 @@ static void metrics_make(struct spool_writer *w, struct metrics *m)
                                  "reason=\"spool_full\"");
     w->write_failures = metrics_counter(m, "sitewatch_spool_failures", help, "reason=\"refused\"");
     w->corrupt = metrics_counter(m, "sitewatch_spool_failures", help, "reason=\"corrupt\"");
-    w->bytes_gauge = metrics_gauge(m, "sitewatch_spool_bytes",
-                                   "Bytes in use of the file that keeps events on disk.", NULL);
+    w->bytes_gauge = spool_writer_bytes_gauge(m);
     w->events_gauge =
         metrics_gauge(m, "sitewatch_spool_events", "Events in the file on disk.", NULL);
     metric_set(metrics_gauge(m, "sitewatch_spool_limit_bytes",

@@ -50,6 +50,9 @@ struct spool_writer {
     struct metric *dropped, *write_failures, *corrupt, *bytes_gauge, *events_gauge;
 };
 
+/* sitewatch_spool_bytes. */
+struct metric *spool_writer_bytes_gauge(struct metrics *m);
+
 /* ERR_FATAL when the file is another's; a disk that refuses is tried again. spool_writer_clear is
  * to be called in any case. */
 int spool_writer_init(struct spool_writer *w, const char *path, int64_t bytes_max,

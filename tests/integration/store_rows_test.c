@@ -204,7 +204,7 @@ static void test_names_and_ids(void **state)
     }
     write_events(f, events, ROWS(events));
     fixture_exec(f->conn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                          " WHERE application_name = 'sitewatch-consumer'"
+                          " WHERE application_name = 'sitewatch-store_rows_test'"
                           " AND datname = current_database()");
 
     struct batch *b = batch_new(10, 1 << 20);

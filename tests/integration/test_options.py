@@ -44,3 +44,34 @@ def test_man_pages_and_settings_page_hold_what_the_programs_print():
 def test_version_is_one_line(program):
     done = sitewatch.run(program, "--version")
     assert done.returncode == 0 and re.fullmatch(rf"{program} \S+\n", done.stdout)
+
+
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help_is_there_also_when_the_environment_and_the_file_are_wrong(program, flag, tmp_path):
+    path = tmp_path / "wrong.conf"
+    path.write_text("nonsense")
+    done = sitewatch.run(program, flag, "--config", path, env={"LOG_FORMAT": "xml"})
+    assert done.returncode == 0 and program in done.stdout and not done.stderr
+    assert sitewatch.run(program, env={"LOG_FORMAT": "xml"}).returncode == 2
+
+
+@pytest.mark.parametrize(("program", "args", "words"), [
+    ("producer", ["--url", "http://x/", "--location", ""], "flag --location: is empty"),
+    ("producer", ["--url", "http://x/", "--observer", "x" * 256], "observer: want 1 to 255 bytes"),
+    ("producer", ["--url", "http://x/", "--location", "a\nb"], "location: want 1 to 255 bytes"),
+    ("producer", ["--seconds", "5", "--targets-topic", "sites"], "--seconds goes with --url"),
+    ("producer", ["--url", "http://x/", "--check-config", "--kafka-topic-success", "a b"], "KAFKA_TOPIC_SUCCESS"),
+    ("consumer", ["--postgres-dsn", ""], "flag --postgres-dsn: is empty"),
+    ("consumer", ["--postgres-dsn", "dbname=x", "--kafka-topic-dead-letter", "checks-failure"], "are the same topic"),
+    ("consumer", ["--check-config", "--postgres-dsn", "dbname=x", "--kafka-topic-sites", "a/b"], "kafka-topic-sites"),
+    ("consumer", ["offsets", "reset", "--partition", ""], "flag --partition: is empty"),
+    ("api", ["--postgres-dsn", "dbname=x", "--owner", "me"], "--owner is one of api token create alone"),
+    ("api", ["token", "list", "--days", "3"], "--days is one of api token create alone"),
+    ("api", ["token", "made"], "want create, list or revoke"),
+    ("api", ["run", "now"], "run now: not a command"),
+])
+def test_what_a_program_cannot_do_ends_with_2_and_one_line(program, args, words):
+    done = sitewatch.run(program, *args)
+    assert done.returncode == 2 and words in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -198,6 +198,21 @@ def test_a_second_signal_ends_it_at_once(sited, pipeline):
     assert time.monotonic() - started < 2
 
 
+def test_a_second_signal_ends_it_while_events_wait_for_kafka(sited, no_kafka, programs):
+    path = "/ok?twice-away"
+    producer = programs("producer", "--url", sited.url(path), "--seconds", 60, "--drain-seconds", 60, env=no_kafka)
+    process.wait_for(lambda: sited.counts(path), "the check")
+    process.wait_for(lambda: producer.metrics()["sitewatch_checks_in_flight"] == 0, "its end")
+    producer.signal(signal.SIGTERM)
+    producer.wait_for_line("draining")
+    # The endpoint ends with what reads signals at first: from here on it waits for Kafka alone.
+    time.sleep(1)
+    assert producer.process.poll() is None, "its event is not delivered"
+    producer.signal(signal.SIGINT)
+    assert producer.wait(5) == 0
+    assert producer.has_line("another signal, servers are not waited for")
+
+
 @pytest.mark.own_servers
 def test_kafka_away_delays_events_and_loses_none(sited, pipeline):
     path = f"/ok?kafka-away={pipeline.id}"
@@ -225,6 +240,7 @@ def test_metrics_and_health_of_a_producer(sited, pipeline):
     assert producer.get("/healthz")[0] == 200
     assert producer.get("/readyz")[0] == 200
     assert producer.get("/nothing")[0] == 404
+    assert samples["sitewatch_spool_bytes"] == 0 and samples['sitewatch_events_dropped_total{reason="too_large"}'] == 0
     producer.terminate()
 
 

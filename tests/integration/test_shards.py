@@ -351,4 +351,5 @@ def test_where_the_topics_name_may_stand():
     assert check("--url", "http://a/", KAFKA_TOPIC_SITES="a") == "1 sites are valid\n"
     assert check("--url", "http://a/", TARGETS_TOPIC="b") == (
         "1 sites are valid\nsites of topic b are read when it runs\n")
+    assert check("--once", "--url", "http://a/", TARGETS_TOPIC="b") == "1 sites are valid\n"
     assert 'targets-topic: "a b" is no topic name' in check("--targets-topic", "a b")

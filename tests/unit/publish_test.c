@@ -454,8 +454,10 @@ static void settings_that_cannot_work_are_refused(void **state)
 static void settings_are_checked_without_a_broker(void **state)
 {
     char *names[] = {"max.in.flight"}, *values[] = {"10"};
-    struct kafka_settings settings = {.bootstrap_servers = "localhost:1",
-                                      .properties = {1, names, values}};
+    struct publish_settings settings = {
+        .kafka = {.bootstrap_servers = "localhost:1", .properties = {1, names, values}},
+        .topic_success = "a",
+        .topic_failure = "b"};
     struct err err;
 
     (void)state;
@@ -467,6 +469,10 @@ static void settings_are_checked_without_a_broker(void **state)
     values[0] = "0";
     assert_int_equal(publish_check(&settings, &err), -1);
     assert_non_null(strstr(err.message, "acks=0 is not allowed"));
+    settings.topic_failure = "b c";
+    assert_int_equal(publish_check(&settings, &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_non_null(strstr(err.message, "KAFKA_TOPIC_FAILURE"));
 }
 
 static void topics_without_a_legal_name_are_refused(void **state)

@@ -152,6 +152,30 @@ static const struct refused refused[] = {
      NULL,
      NULL,
      "flag --batch-rows wants a value: --batch-rows N"},
+    {"an empty text as a flag",
+     {"--location="},
+     NULL,
+     NULL,
+     NULL,
+     "flag --location: is empty, want NAME or leave it out"},
+    {"an empty word after a flag",
+     {"--location", ""},
+     NULL,
+     NULL,
+     NULL,
+     "flag --location: is empty, want NAME or leave it out"},
+    {"an empty secret does not say more",
+     {"--postgres-dsn="},
+     NULL,
+     NULL,
+     NULL,
+     "flag --postgres-dsn: is empty, want DSN or leave it out"},
+    {"an empty text in a file",
+     {"--config=t.conf"},
+     NULL,
+     NULL,
+     "location = \"\";",
+     "t.conf:1: location: is empty, want NAME or leave it out"},
     {"a number with letters",
      {"--batch-rows", "5x"},
      NULL,
@@ -482,7 +506,7 @@ static void a_secret_comes_from_a_file(void **state)
         {"only one newline is taken off", "pass\n\n", "pass\n"},
         {"a newline of another system is taken off", "pass\r\n", "pass"},
         {"no newline", "pass", "pass"},
-        {"a newline alone", "\n", ""},
+        {"a space alone", " ", " "},
     };
     struct made made;
     struct err err;
@@ -525,8 +549,13 @@ static void a_secret_file_must_be_short_text(void **state)
     struct err err;
 
     (void)state;
-    write_file("secret", "a\0b", 3);
+    write_file("secret", "\n", 1);
     setenv("T_DSN_FILE", "secret", 1);
+    assert_int_equal(load(&made, NULL, &err), -1);
+    settings_free(&made, &table);
+    assert_string_equal(err.message, "environment variable T_DSN_FILE (secret): is empty, want DSN "
+                                     "or leave it out");
+    write_file("secret", "a\0b", 3);
     assert_int_equal(load(&made, NULL, &err), -1);
     settings_free(&made, &table);
     assert_string_equal(err.message, "environment variable T_DSN_FILE: secret: holds a NUL byte, "
