@@ -9,10 +9,6 @@
 
 #include "api/route.h"
 
-#define IDEMPOTENCY_KEY_BYTES_MAX 255
-#define IDEMPOTENCY_HOURS 24
-#define IDEMPOTENCY_ROWS_MAX 100000
-
 route_handle website_post;
 route_handle website_put;         /* /websites/{id} */
 route_handle website_put_by_body; /* /websites: by the body's id or url */
