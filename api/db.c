@@ -7,9 +7,7 @@
 #include "common/mem.h"
 
 #define RETRY_AFTER "5" /* seconds */
-#define TEXT_OF(x) #x
-#define SECONDS_OF(x) TEXT_OF(x) "s"
-#define DB_TIMEOUT_TEXT SECONDS_OF(DB_STATEMENT_TIMEOUT_S)
+#define DB_TIMEOUT_TEXT PG_DIGITS(DB_STATEMENT_TIMEOUT_S) "s"
 
 struct db {
     const char *dsn;

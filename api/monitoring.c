@@ -68,6 +68,9 @@ static void add_range(struct pg_params *p, const struct range *range)
 }
 
 #define TIME_OF(parameter) "(to_timestamp(0) + " parameter "::bigint * interval '1 microsecond')"
+#define IN_RANGE(column, from, to) column " >= " TIME_OF(from) " AND " column " < " TIME_OF(to)
+#define SLOT_IN_RANGE IN_RANGE("slot", "$2", "$3")
+#define OPENED_IN_RANGE IN_RANGE("i.opened_slot", "$3", "$4")
 
 /* Rows of one column of JSON, as {"items":[...],"page":1,"size":100,"more":false}. */
 static void answer_page(const PGresult *result, const struct range *range, struct answer *a)
@@ -127,11 +130,10 @@ static const char checks_sql[] =
     " 'error_type', c.error_type, 'error_message', c.error_message,"
     " 'regex_matched', c.regex_matched, 'regex_response', c.regex_response))::text"
     " FROM unnest($1::bigint[]) site CROSS JOIN LATERAL ("
-    "   SELECT * FROM checks WHERE website_id = site"
-    "   AND slot >= " TIME_OF("$2") " AND slot < " TIME_OF(
-        "$3") "   ORDER BY slot DESC LIMIT $4::bigint + $5::bigint) c"
-              " JOIN locations l USING (location_id)"
-              " ORDER BY c.slot DESC, c.website_id, l.name, c.attempt DESC LIMIT $4 OFFSET $5";
+    "   SELECT * FROM checks WHERE website_id = site AND " SLOT_IN_RANGE
+    "   ORDER BY slot DESC LIMIT $4::bigint + $5::bigint) c"
+    " JOIN locations l USING (location_id)"
+    " ORDER BY c.slot DESC, c.website_id, l.name, c.attempt DESC LIMIT $4 OFFSET $5";
 
 void monitoring_checks(const struct api *api, PGconn *conn, const struct request *r,
                        struct answer *a)
@@ -206,27 +208,25 @@ static bool read_scope(const struct request *r, bool *of_site, struct answer *a)
     " 'website_id', i.website_id, 'name', w.name, 'url', w.website_url,"                           \
     " 'opened_at', i.opened_slot, 'closed_at', i.closed_slot, 'open', i.closed_slot IS NULL,"      \
     " 'error_type', i.error_type, 'error_message', i.error_message," members "))::text"
+#define OF_LOCATION INCIDENT("location", " 'location', l.name, 'checks', i.checks")
+#define OF_SITE                                                                                    \
+    INCIDENT("site", " 'quorum', i.quorum, 'closed_by', i.closed_by, 'locations', ("               \
+                     "SELECT jsonb_agg(l.name ORDER BY l.name) FROM locations l"                   \
+                     " WHERE l.location_id = ANY (i.location_ids))")
 #define INCIDENTS_CHOSEN                                                                           \
     " WHERE NOT i.withdrawn"                                                                       \
     " AND ($1::bigint IS NULL OR i.website_id = $1)"                                               \
-    " AND ($2::boolean IS NULL OR (i.closed_slot IS NULL) = $2)"                                   \
-    " AND i.opened_slot >= " TIME_OF("$3") " AND i.opened_slot < " TIME_OF(                        \
-        "$4") " ORDER BY i.opened_slot DESC, i.incident_id DESC LIMIT $5 OFFSET $6"
+    " AND ($2::boolean IS NULL OR (i.closed_slot IS NULL) = $2) AND " OPENED_IN_RANGE              \
+    " ORDER BY i.opened_slot DESC, i.incident_id DESC LIMIT $5 OFFSET $6"
 
 void monitoring_incidents(const struct api *api, PGconn *conn, const struct request *r,
                           struct answer *a)
 {
     static const char of_location_sql[] =
-        INCIDENT("location",
-                 " 'location', l.name, 'checks', i.checks") " FROM incidents i JOIN websites w "
-                                                            "USING (website_id) JOIN locations l "
-                                                            "USING (location_id)" INCIDENTS_CHOSEN;
-    static const char of_site_sql[] = INCIDENT(
-        "site",
-        " 'quorum', i.quorum, 'closed_by', i.closed_by, 'locations', (SELECT"
-        "   jsonb_agg(l.name ORDER BY l.name) FROM locations l"
-        "   WHERE l.location_id = ANY (i.location_ids))") " FROM site_incidents i JOIN websites w "
-                                                          "USING (website_id)" INCIDENTS_CHOSEN;
+        OF_LOCATION " FROM incidents i JOIN websites w USING (website_id)"
+                    " JOIN locations l USING (location_id)" INCIDENTS_CHOSEN;
+    static const char of_site_sql[] =
+        OF_SITE " FROM site_incidents i JOIN websites w USING (website_id)" INCIDENTS_CHOSEN;
     struct pg_params p = {0};
     struct range range;
     bool open, of_site;

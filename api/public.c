@@ -14,13 +14,11 @@
 
 #define TAG_BYTES 16
 #define TAG_SIZE (2 * TAG_BYTES + 3)
-#define TEXT_OF(x) #x
-#define NUMBER(x) TEXT_OF(x)
 
 /* A site without a name of its own has its url for one. */
 #define PUBLIC_NAME                                                                                \
     "coalesce(substring(w.name from '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]*)'), w.name)"
-#define IS_PUBLIC(tag) "w.deleted_at IS NULL AND w.config -> 'tags' ? " tag
+#define IS_PUBLIC "w.deleted_at IS NULL AND w.config -> 'tags' ? $1" /* the tag */
 
 struct public_page {
     const char *tag;
@@ -149,28 +147,25 @@ static char *page_html(const PGresult *rows, size_t *len)
     return html;
 }
 
+/* The share of checks that found the site up, in percent; NULL without any. */
+#define UPTIME(since, step)                                                                        \
+    " CROSS JOIN LATERAL (SELECT"                                                                  \
+    "     trunc(100.0 * sum(up + degraded) / nullif(sum(up + degraded + down), 0), 2) AS percent"  \
+    "   FROM site_rollups(s.website_id, now() - interval '" since "', now(), '" step "'))"
+#define UPTIME_DAY UPTIME("24 hours", "1 hour") " day"
+#define UPTIME_MONTH UPTIME("30 days", "1 day") " month"
+#define SITES_MAX PG_DIGITS(PUBLIC_SITES_MAX)
+
 static PGresult *read_sites(const struct api *api, struct err *err)
 {
     static const char sql[] =
         "SELECT s.name, coalesce(t.status, 'unknown'), day.percent, month.percent"
-        " FROM (SELECT w.website_id, " PUBLIC_NAME " AS name FROM websites w WHERE w.enabled"
-        "   AND " IS_PUBLIC(
-            "$1") " ORDER BY lower(w.name), w.website_id"
-                  "   LIMIT " NUMBER(
-                      PUBLIC_SITES_MAX) ") s"
-                                        " LEFT JOIN LATERAL (SELECT status FROM site_status t"
-                                        "   WHERE t.website_id = s.website_id) t ON true"
-                                        " CROSS JOIN LATERAL (SELECT trunc(100.0 * sum(up + "
-                                        "degraded)"
-                                        "     / nullif(sum(up + degraded + down), 0), 2) AS percent"
-                                        "   FROM site_rollups(s.website_id, now() - interval '24 "
-                                        "hours', now(), '1 hour')) day"
-                                        " CROSS JOIN LATERAL (SELECT trunc(100.0 * sum(up + "
-                                        "degraded)"
-                                        "     / nullif(sum(up + degraded + down), 0), 2) AS percent"
-                                        "   FROM site_rollups(s.website_id, now() - interval '30 "
-                                        "days', now(), '1 day')) month"
-                                        " ORDER BY lower(s.name), s.website_id";
+        " FROM (SELECT w.website_id, " PUBLIC_NAME " AS name FROM websites w"
+        "   WHERE w.enabled AND " IS_PUBLIC
+        "   ORDER BY lower(w.name), w.website_id LIMIT " SITES_MAX ") s"
+        " LEFT JOIN LATERAL (SELECT status FROM site_status t"
+        "   WHERE t.website_id = s.website_id) t ON true" UPTIME_DAY UPTIME_MONTH
+        " ORDER BY lower(s.name), s.website_id";
     struct pg_params p = {0};
     PGconn *conn = db_take(api->db, err);
 
@@ -278,7 +273,7 @@ void public_badge(const struct api *api, PGconn *conn, const struct request *r, 
         "SELECT " PUBLIC_NAME ", coalesce(s.status, 'unknown') FROM websites w"
         " LEFT JOIN LATERAL (SELECT status FROM site_status s"
         "   WHERE s.website_id = w.website_id) s ON true"
-        " WHERE w.website_id = $1 AND " IS_PUBLIC("$2");
+        " WHERE w.website_id = $2 AND " IS_PUBLIC;
     struct pg_params p = {0};
     struct err err;
     int64_t id;
@@ -290,8 +285,8 @@ void public_badge(const struct api *api, PGconn *conn, const struct request *r, 
     if (!request_id(r, &id, a)) {
         return;
     }
-    pg_add_int(&p, id);
     pg_add_text(&p, api->public_page->tag);
+    pg_add_int(&p, id);
     conn = db_take(api->db, &err);
 
     PGresult *rows = conn == NULL ? NULL : pg_query(conn, "read a badge", sql, &p, NULL, &err);

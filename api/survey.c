@@ -12,8 +12,6 @@
 #define LOOKS_MAX (SURVEY_WINDOW_S / SURVEY_SECONDS_MIN + 1)
 #define GROUP_SIZE 256
 #define LETTERS_SEEN "10000" /* the newest, in which those of the last hour are counted */
-#define TEXT_OF(x) #x
-#define NUMBER(x) TEXT_OF(x)
 
 /* What the offsets of a group came to. */
 struct group_sum {
@@ -117,7 +115,7 @@ static int look_at_locations(struct survey *s, PGconn *conn, struct diagnosis *d
         "   coalesce(extract(epoch FROM now() - max(s.last_slot)), -1)"
         " FROM states s LEFT JOIN observed o USING (location_id)"
         " GROUP BY s.location_id, s.location, o.observers"
-        " ORDER BY s.location LIMIT " NUMBER(SURVEY_LOCATIONS_MAX);
+        " ORDER BY s.location LIMIT " PG_DIGITS(SURVEY_LOCATIONS_MAX);
     PGresult *rows = pg_query(conn, "look at the locations", sql, NULL, NULL, err);
     double newest_s = -1;
 
@@ -150,7 +148,7 @@ static int look_at_groups(struct survey *s, PGconn *conn, struct diagnosis *d, i
     PGresult *rows = pg_query(conn, "look at the offsets",
                               "SELECT consumer_group, count(*), sum(next_offset)"
                               " FROM kafka_offsets GROUP BY 1 ORDER BY 1"
-                              " LIMIT " NUMBER(SURVEY_GROUPS_MAX),
+                              " LIMIT " PG_DIGITS(SURVEY_GROUPS_MAX),
                               NULL, NULL, err);
 
     if (rows == NULL) {

@@ -5,9 +5,6 @@
 #include "common/clock.h"
 #include "consumer/store_internal.h"
 
-#define NUMBER(n) #n
-#define TEXT(n) NUMBER(n)
-
 #define MARKS_A_TURN 200 /* batches, as sql/0003_rollups.sql has it */
 #define BACKLOG_INTERVAL_NS (INT64_C(10) * NS_PER_SEC)
 #define BACKLOG_MAX "100000" /* counted no further */
@@ -55,7 +52,7 @@ static int count_backlog(struct store *s, struct err *err)
 /* NULLs, which read as 0, while another transaction does it. */
 static int take_turn(struct store *s, bool *more, struct err *err)
 {
-    static const char sql[] = "SELECT marks, hours, days FROM rollups_turn(" TEXT(
+    static const char sql[] = "SELECT marks, hours, days FROM rollups_turn(" PG_DIGITS(
         STORE_ROLLUP_KEYS) ", make_interval(secs => $1::double precision))";
     struct pg_params p = {0};
     int64_t begun_ns = clock_mono_ns();
