@@ -10,8 +10,8 @@
  * A connection made anew may lead to a server that has lost the newest transactions: the clients
  * are told to load anew, and the looks begin again. The same where there are too many changes.
  *
- * What time alone changes, a location that falls silent or is heard of again, makes no row. It is
- * found by comparing the silent ones with those of the last time.
+ * What time alone changes, a location that falls silent or is heard of again, makes no row: silence
+ * finds it.
  */
 #include "api/events.h"
 
@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "api/feed.h"
+#include "api/silence.h"
 #include "api/token.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -35,23 +36,10 @@
 #define END_MS 2000      /* for clients to read the end of their stream */
 #define AGAIN_MS 1000    /* after a look that failed */
 #define CHANGES_MAX 1000 /* of a look; more: load all anew */
-#define SILENT_MAX 10000 /* locations of sites that are compared */
 #define SILENT_EVERY_S 5 /* and no more than one part in SILENT_SHARE of the time */
 #define SILENT_SHARE 50
 #define TOKENS_EVERY_S 2
 #define BEAT_EVERY_S 15
-#define TEXT_OF(x) #x
-#define NUMBER(x) TEXT_OF(x)
-
-/* A location of a site of which nothing is heard. */
-struct silent {
-    int64_t website_id, location_id;
-};
-
-struct silents {
-    struct silent *all; /* in order */
-    size_t count;       /* SILENT_MAX + 1: there are more */
-};
 
 struct events {
     const char *dsn;
@@ -60,9 +48,8 @@ struct events {
     int stop_fd; /* eventfd: readable when it is to end */
     PGconn *conn;
     char *snapshot; /* of the last look; NULL: none with this connection */
-    struct silents silents;
-    bool knows_silents;
-    int64_t silents_ns, tokens_ns, beat_ns; /* when it is time for them */
+    struct silence *silence;
+    int64_t silence_ns, tokens_ns, beat_ns; /* when it is time for them */
     bool waits;                             /* the last look failed, and that was said */
     struct metric *states, *sites;
 };
@@ -112,6 +99,8 @@ static void begin_anew(struct events *e)
     feed_begin(e->feed, epoch);
 }
 
+#define ROWS_MAX PG_DIGITS(CHANGES_MAX) " + 1"
+
 /* A row at the least: the snapshot, and NULLs where nothing has changed. */
 static int look(struct events *e, struct err *err)
 {
@@ -121,9 +110,8 @@ static int look(struct events *e, struct err *err)
         "   SELECT max(change_id) AS n, website_id, change FROM site_changes"
         "   WHERE xid >= pg_snapshot_xmin($1::pg_snapshot)"
         "   AND NOT pg_visible_in_snapshot(xid, $1::pg_snapshot)"
-        "   GROUP BY website_id, change ORDER BY n LIMIT " NUMBER(
-            CHANGES_MAX) " + 1) c ON true"
-                         " LEFT JOIN LATERAL (" STATE_JSON ") s ON c.change = 'state' ORDER BY c.n";
+        "   GROUP BY website_id, change ORDER BY n LIMIT " ROWS_MAX ") c ON true"
+        " LEFT JOIN LATERAL (" STATE_JSON ") s ON c.change = 'state' ORDER BY c.n";
     struct pg_params p = {0};
     bool begins = e->snapshot == NULL;
     PGresult *rows;
@@ -158,57 +146,6 @@ static int look(struct events *e, struct err *err)
 
 /* --- Silence --- */
 
-static int compare_silents(const void *left, const void *right)
-{
-    const struct silent *a = left;
-    const struct silent *b = right;
-
-    if (a->website_id != b->website_id) {
-        return a->website_id < b->website_id ? -1 : 1;
-    }
-    return (a->location_id > b->location_id) - (a->location_id < b->location_id);
-}
-
-static int read_silents(struct events *e, struct silents *out, struct err *err)
-{
-    static const char sql[] =
-        "SELECT l.website_id, l.location_id FROM site_locations l JOIN websites w"
-        " USING (website_id) WHERE l.stale AND w.deleted_at IS NULL"
-        " LIMIT " NUMBER(SILENT_MAX) " + 1";
-    PGresult *rows = pg_query(e->conn, "look for silent locations", sql, NULL, NULL, err);
-
-    if (rows == NULL) {
-        return -1;
-    }
-    out->count = (size_t)PQntuples(rows);
-    out->all = mem_alloc(out->count, sizeof(*out->all));
-    for (size_t i = 0; i < out->count; i++) {
-        out->all[i].website_id = pg_int(rows, (int)i, 0);
-        out->all[i].location_id = pg_int(rows, (int)i, 1);
-    }
-    PQclear(rows);
-    qsort(out->all, out->count, sizeof(*out->all), compare_silents);
-    return 0;
-}
-
-/* Sites of what is in one of them and not in the other. */
-static void add_differing(struct pg_array *ids, const struct silents *a, const struct silents *b)
-{
-    size_t i = 0, k = 0;
-
-    while (i < a->count || k < b->count) {
-        int order = i == a->count   ? 1
-                    : k == b->count ? -1
-                                    : compare_silents(&a->all[i], &b->all[k]);
-
-        if (order != 0) {
-            pg_array_int8(ids, order < 0 ? a->all[i].website_id : b->all[k].website_id);
-        }
-        i += order <= 0;
-        k += order >= 0;
-    }
-}
-
 static int tell_states(struct events *e, const struct pg_array *ids, struct err *err)
 {
     struct pg_params p = {0};
@@ -231,35 +168,25 @@ static int tell_states(struct events *e, const struct pg_array *ids, struct err 
 
 static int compare_with_last(struct events *e, struct err *err)
 {
-    struct silents now = {0};
     struct pg_array ids;
-    int rc = 0;
-
-    if (read_silents(e, &now, err) < 0) {
-        return -1;
-    }
-    bool many = now.count > SILENT_MAX;
-    bool were_many = e->silents.count > SILENT_MAX;
+    bool many;
 
     pg_array_init(&ids, PG_INT8);
-    if (e->knows_silents && !many && !were_many) {
-        add_differing(&ids, &e->silents, &now);
-    }
-    if ((e->knows_silents && many != were_many) || ids.count > CHANGES_MAX) {
+
+    int rc = silence_look(e->silence, e->conn, &ids, &many, err);
+
+    if (rc == 0 && (many || ids.count > CHANGES_MAX)) {
         begin_anew(e);
-    } else if (ids.count > 0) {
+    } else if (rc == 0 && ids.count > 0) {
         rc = tell_states(e, &ids, err);
     }
     pg_array_free(&ids);
-    free(e->silents.all);
-    e->silents = now;
-    e->knows_silents = true;
     return rc;
 }
 
 static int look_for_silence(struct events *e, int64_t now_ns, struct err *err)
 {
-    if (now_ns < e->silents_ns) {
+    if (now_ns < e->silence_ns) {
         return 0;
     }
     if (compare_with_last(e, err) < 0) {
@@ -268,7 +195,7 @@ static int look_for_silence(struct events *e, int64_t now_ns, struct err *err)
     int64_t after_ns = clock_mono_ns();
     int64_t pause_ns = SILENT_SHARE * (after_ns - now_ns);
 
-    e->silents_ns =
+    e->silence_ns =
         after_ns +
         (pause_ns > SILENT_EVERY_S * NS_PER_SEC ? pause_ns : SILENT_EVERY_S * NS_PER_SEC);
     return 0;
@@ -302,7 +229,7 @@ static void disconnect(struct events *e)
     e->conn = NULL;
     free(e->snapshot);
     e->snapshot = NULL;
-    e->knows_silents = false;
+    silence_forget(e->silence);
 }
 
 static int connect_anew(struct events *e, struct err *err)
@@ -362,7 +289,7 @@ static void *run_events(void *arg)
 static void release(struct events *e)
 {
     disconnect(e);
-    free(e->silents.all);
+    silence_free(e->silence);
     feed_free(e->feed);
     if (e->stop_fd >= 0) {
         close(e->stop_fd);
@@ -379,6 +306,7 @@ struct events *events_new(const char *dsn, int clients_max, struct metrics *m, s
 
     e->dsn = dsn;
     e->feed = feed_new(clients_max, m);
+    e->silence = silence_new();
     e->states = metrics_counter(m, name, help, "event=\"state\"");
     e->sites = metrics_counter(m, name, help, "event=\"site\"");
     e->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
