@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "api/token.h"
+
 #define FIELD(name) offsetof(struct options, name)
 
 static const char *const scopes[] = {"read", "write", NULL};
@@ -150,7 +152,7 @@ static const struct setting settings[] = {
      .offset = FIELD(days),
      .fallback = "0",
      .min = 0,
-     .max = 3650,
+     .max = TOKEN_DAYS_MAX,
      .value_name = "N",
      .help = "with token create: how long it is valid; 0: until it is revoked"},
 };

@@ -252,9 +252,3 @@ def markdown(document):
                   f"({t['low']:.2f} to {t['high']:.2f}) | {'met' if t['met'] else 'missed'} |"
                   for t in document["targets"]]
     return "\n".join(lines) + "\n"
-
-
-def close_quietly(process):
-    if process is not None and process.poll() is None:
-        process.kill()
-        process.wait()

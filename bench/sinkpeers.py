@@ -3,10 +3,6 @@ documentation says for throughput, one writer, and a table with one index on (na
 
 import json
 
-COLUMNS = ("name", "location", "status", "slot", "lag_us", "attempt", "final", "http_status",
-           "body_bytes", "dns_us", "connect_us", "tls_us", "wait_us", "transfer_us", "total_us",
-           "peer", "observer", "matched", "error_type", "error_message")
-
 # ---- Telegraf ----
 
 _TEXTS = (("location", "location"), ("status", "status"), ("observer", "observer"),

@@ -323,15 +323,6 @@ void batch_reject_rows(struct batch *b, const struct batch_refusal *refusals, si
     b->rows_count = kept;
 }
 
-void batch_reject_row(struct batch *b, size_t row, const char *reason, const char *detail)
-{
-    struct batch_refusal refusal = {.row = row};
-
-    utf8_clean(reason, strlen(reason), refusal.reason, sizeof(refusal.reason), NULL);
-    utf8_clean(detail, strlen(detail), refusal.detail, sizeof(refusal.detail), NULL);
-    batch_reject_rows(b, &refusal, 1);
-}
-
 static void remove_dropped(struct batch *b)
 {
     size_t rows = 0;

@@ -86,16 +86,15 @@ void batch_add_letter(struct batch *b, uint32_t partition, int64_t offset, const
                       const char *detail, const void *key, size_t key_len, const void *payload,
                       size_t payload_len, int64_t message_ms);
 
-/* Turn a row that Postgres or the name limit refused into a letter; its payload is the event
- * encoded again, its key the site's name. The row leaves the batch (rows keep their order). */
-void batch_reject_row(struct batch *b, size_t row, const char *reason, const char *detail);
-
-/* The same for many rows in one pass; `row` rises from each refusal to the next. */
 struct batch_refusal {
     size_t row;
     char reason[64];
     char detail[256];
 };
+
+/* Turn rows that Postgres or the name limit refused into letters: the payload is the event encoded
+ * again, the key the site's name. They leave the batch, the others keep their order. `row` rises
+ * from each refusal to the next. */
 void batch_reject_rows(struct batch *b, const struct batch_refusal *refusals, size_t count);
 
 /* Forget what was read of a partition: its rows and letters leave the batch, its entry stays,

@@ -106,12 +106,6 @@ void copyrows_bool(struct copyrows *c, bool value)
     *extend(c, 1) = value ? 1 : 0;
 }
 
-void copyrows_int2(struct copyrows *c, int16_t value)
-{
-    put_u32(c, sizeof(value));
-    put_u16(c, (uint16_t)value);
-}
-
 void copyrows_int4(struct copyrows *c, int32_t value)
 {
     put_u32(c, sizeof(value));

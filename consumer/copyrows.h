@@ -34,7 +34,6 @@ void copyrows_rewind(struct copyrows *c);
 void copyrows_begin_row(struct copyrows *c, int fields);
 void copyrows_null(struct copyrows *c);
 void copyrows_bool(struct copyrows *c, bool value);
-void copyrows_int2(struct copyrows *c, int16_t value);
 void copyrows_int4(struct copyrows *c, int32_t value);
 void copyrows_int8(struct copyrows *c, int64_t value);
 void copyrows_timestamptz(struct copyrows *c, int64_t unix_us); /* from 290,000 BC on */

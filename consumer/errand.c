@@ -94,16 +94,6 @@ void errand_begin(struct errand *e, errand_fn *run, void *context)
     pthread_mutex_unlock(&e->mutex);
 }
 
-bool errand_is_done(struct errand *e)
-{
-    pthread_mutex_lock(&e->mutex);
-
-    bool done = e->run == NULL;
-
-    pthread_mutex_unlock(&e->mutex);
-    return done;
-}
-
 bool errand_wait(struct errand *e, int64_t deadline_ns)
 {
     struct timespec deadline = {

@@ -303,6 +303,8 @@ static void test_letter_of_a_row_is_its_event(void **state)
 {
     struct batch *b = batch_new(10, 1 << 20);
     uint32_t p = batch_partition(b, "t", 0, 1, 0);
+    struct batch_refusal refusal = {
+        .row = 0, .reason = "sqlstate_22P05", .detail = "a \xff detail"};
     struct event e = event_of("a");
     enum event_fault fault;
     struct event_doc *doc;
@@ -319,7 +321,7 @@ static void test_letter_of_a_row_is_its_event(void **state)
     assert_non_null(doc);
     batch_add_row(b, p, 0, &e);
     event_doc_free(doc);
-    batch_reject_row(b, 0, "sqlstate_22P05", "a \xff detail");
+    batch_reject_rows(b, &refusal, 1);
     assert_int_equal(b->rows_count, 0);
     assert_int_equal(b->letters[0].payload_len, len);
     assert_memory_equal(b->letters[0].payload, json, len);

@@ -16,7 +16,7 @@
 #define BYTES(literal) (literal), sizeof(literal) - 1
 #define HEADER "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0"
 
-enum field { NOTHING, BOOL, INT2, INT4, INT8, TIMESTAMP, TEXT, BYTEA, JSONB, INET };
+enum field { NOTHING, BOOL, INT4, INT8, TIMESTAMP, TEXT, BYTEA, JSONB, INET };
 
 static const struct {
     const char *name;
@@ -30,8 +30,6 @@ static const struct {
     {"a null has no bytes", NOTHING, 0, "", 0, BYTES("\377\377\377\377")},
     {"true", BOOL, 1, "", 0, BYTES("\0\0\0\1\1")},
     {"false", BOOL, 0, "", 0, BYTES("\0\0\0\1\0")},
-    {"the smallest int2", INT2, INT16_MIN, "", 0, BYTES("\0\0\0\2\200\0")},
-    {"the largest int2", INT2, INT16_MAX, "", 0, BYTES("\0\0\0\2\177\377")},
     {"the smallest int4", INT4, INT32_MIN, "", 0, BYTES("\0\0\0\4\200\0\0\0")},
     {"minus one", INT4, -1, "", 0, BYTES("\0\0\0\4\377\377\377\377")},
     {"the largest int4", INT4, INT32_MAX, "", 0, BYTES("\0\0\0\4\177\377\377\377")},
@@ -75,9 +73,6 @@ static bool put(struct copyrows *c, size_t i)
         break;
     case BOOL:
         copyrows_bool(c, number != 0);
-        break;
-    case INT2:
-        copyrows_int2(c, (int16_t)number);
         break;
     case INT4:
         copyrows_int4(c, (int32_t)number);
