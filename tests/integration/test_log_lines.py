@@ -32,12 +32,23 @@ def texts(code):
     return [text.rstrip("; ") for text in found]
 
 
+def chosen(code, level, line):
+    """Of `kind == KIND ? LOG_WARN : LOG_INFO` and `table[kind]`: the table's line of that kind."""
+    asked = re.search(r"== (\w+) \? (LOG_\w+) : LOG_INFO$", level)
+    table = re.fullmatch(r"(\w+)\[.*\]", line)
+    assert asked and table, f"where does {line!r} come from, and its level {level!r}?"
+    entry = re.search(rf"\b{table.group(1)}\[\] = \{{.*?\[{asked.group(1)}\] = ({TEXT})", code, re.S)
+    return entry.group(1)[1:-1], LEVELS[asked.group(2)]
+
+
 def lines_of(path):
     """(line, level) of a source."""
     code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
     for call in re.finditer(r"\blog_write\(", code):
         level, line = arguments(code, call.end())[:2]
-        if level not in LEVELS and not level.startswith("LOG_"):
+        if level not in LEVELS and not level.startswith("LOG_") and not texts(line):
+            yield chosen(code, level, line)
+        elif level not in LEVELS and not level.startswith("LOG_"):
             yield from ((text, "warning or error") for text in texts(line))
         elif level in LEVELS and texts(line):
             yield from ((text, LEVELS[level]) for text in texts(line))
@@ -83,8 +94,11 @@ def test_a_line_is_found_however_it_is_written(tmp_path):
         log_write(LOG_ERROR, is ? "either" : "or", LOG_I("n", 1));
         /* log_write(LOG_WARN, "a comment"); */ log_write(LOG_INFO, "not this"); log_write(ours, "librdkafka");
         static const char *const messages[] = {[0] = "of a table", [1] = "and \\"another\\""};
+        static const char *const said[] = {[GIVEN] = "come", [LOST] = "gone"};
+        log_write(kind == LOST ? LOG_WARN : LOG_INFO, said[kind], LOG_I("n", 1));
         log_write(LOG_ERROR, messages[n]); log_failed("handed on", g()); init_task(&t, 1, "waits", "goes on");
     ''')
     assert set(lines_of(source)) == {
         ("one, of two texts", "warning"), ("either", "error"), ("or", "error"), ("librdkafka", "warning or error"),
-        ("of a table", "error"), ('and \\"another\\"', "error"), ("handed on", "error"), ("waits", "warning")}
+        ("of a table", "error"), ('and \\"another\\"', "error"), ("handed on", "error"), ("waits", "warning"),
+        ("gone", "warning")}
