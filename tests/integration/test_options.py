@@ -75,3 +75,21 @@ def test_what_a_program_cannot_do_ends_with_2_and_one_line(program, args, words)
     done = sitewatch.run(program, *args)
     assert done.returncode == 2 and words in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+# Where they listen, which the images say, and paths, which the stacks do.
+PLACES = {"LISTEN", "API_LISTEN", "TARGETS_FILE", "SPOOL_FILE", "KAFKA_CAFILE", "KAFKA_CERTFILE", "KAFKA_KEYFILE",
+          "KAFKA_KEYILE", "API_CERTFILE", "API_KEYFILE"}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_stacks_in_containers_hand_on_every_setting(program):
+    options = (process.ROOT / "docs/settings.md").read_text().split(f"<!-- options of {program} -->")[1]
+    rows = re.findall(r"^\| `--\S+.*?\| ([^|]*) \|", options.split("<!-- end of ")[0], re.M)
+    names = {name for row in rows for name in re.findall(r"`(\w+)`", row)} - PLACES
+    handed_on = (process.ROOT / "deploy/settings.yaml").read_text().split(f"\n  {program}:\n")[1]
+    handed_on = re.match(r"    environment:\n((?:      \w+:\n)+)", handed_on).group(1).split()
+    assert sorted(name.rstrip(":") for name in handed_on) == sorted(n for n in names if not n.endswith("_FILE"))
+    for folder in ("local", "prod"):
+        compose = (process.ROOT / f"deploy/{folder}/compose.yaml").read_text()
+        assert f"extends: {{file: ../settings.yaml, service: {program}}}" in compose, folder
