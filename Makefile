@@ -1,7 +1,7 @@
 # One Makefile, never recursive but to build a second tree with other flags, or after it has
 # installed what the first reading lacked. `make help` lists the targets.
 #
-# A new .c file in common/, producer/ or consumer/ is picked up by itself, and so is a
+# A new .c file in common/, producer/, consumer/ or api/ is picked up by itself, and so is a
 # tests/unit/*_test.c, a tests/integration/*_test.c, a tests/fuzz/*_fuzz.c, a tests/stand/*.c and a
 # bench/*.c. What a test links is the part of a program without its main.c. sql/*.sql is embedded
 # into the consumer. Each set of flags has a tree of its own: build, build-asan, build-tsan, ...
@@ -154,7 +154,7 @@ screenshots: all ## the pictures of docs/, by the tests of the dashboard
 test-deploy: all ## images and stacks of deploy/, with a container engine (ARGS='-k name')
 	$(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/deploy $(ARGS)
 
-test-cov: coverage
+test-cov: coverage ## the same as coverage
 
 check-asan: ## unit and integration tests with the address and undefined behaviour sanitizers
 	$(MAKE) BUILD=build-asan $(ASAN_FLAGS) everything
@@ -366,9 +366,9 @@ local-run-monitor-producer: all ## check the sites of TARGETS
 	$(run) $(BUILD)/bin/producer --targets-file $(TARGETS)
 local-run-monitor-consumer: all ## store what the producers find
 	$(run) $(BUILD)/bin/consumer
-local-run-unit-tests: test-unit
-local-show-coverage: show-coverage
-local-run-code-checks: lint
+local-run-unit-tests: test-unit ## the same as test-unit
+local-show-coverage: coverage ## the same as coverage
+local-run-code-checks: lint ## the same as lint
 
 # ---- containers: docs/deploy.md ----
 
@@ -416,13 +416,12 @@ help: ## this list
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale scale-out soak lint $(LINTS) install \
-        install-files uninstall deb deb-check sbom hooks \
+        install-files uninstall deb deb-check sbom hooks tools schemathesis bench-api \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks images up down logs docker-install docker-run-migration \
         docker-run-website-seeding docker-run-monitor-producer docker-run-monitor-consumer \
         docker-run-unit-tests docker-show-coverage docker-run-code-checks clean help FORCE
-.PHONY: tools schemathesis bench-api
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
