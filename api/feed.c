@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/cond.h"
 #include "common/mem.h"
 
 #define ID_SIZE 48
@@ -163,13 +164,8 @@ struct feed *feed_new(int clients_max, struct metrics *m)
 {
     struct feed *f = mem_alloc(1, sizeof(*f));
 
-    pthread_condattr_t attr;
-
     pthread_mutex_init(&f->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->left, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&f->left);
     f->clients_max = clients_max;
     f->first = f->end = 1; /* place 0 is before them all */
     f->clients_now =
@@ -233,17 +229,13 @@ void feed_beat(struct feed *f)
 
 void feed_end(struct feed *f, int64_t deadline_ns)
 {
-    struct timespec deadline = {
-        .tv_sec = deadline_ns / NS_PER_SEC,
-        .tv_nsec = deadline_ns % NS_PER_SEC,
-    };
-    int code = 0;
+    bool in_time = true;
 
     pthread_mutex_lock(&f->lock);
     f->ended = true;
     wake_all(f);
-    while (f->clients_count > 0 && code == 0) {
-        code = pthread_cond_timedwait(&f->left, &f->lock, &deadline);
+    while (f->clients_count > 0 && in_time) {
+        in_time = cond_wait_until(&f->left, &f->lock, deadline_ns);
     }
     pthread_mutex_unlock(&f->lock);
 }

@@ -1,13 +1,11 @@
 #include "consumer/errand.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "common/clock.h"
+#include "common/cond.h"
 #include "common/mem.h"
 
 struct errand {
@@ -52,14 +50,10 @@ static void free_parts(struct errand *e)
 struct errand *errand_new(struct err *err)
 {
     struct errand *e = mem_alloc(1, sizeof(*e));
-    pthread_condattr_t attr;
 
     pthread_mutex_init(&e->mutex, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&e->begun, &attr);
-    pthread_cond_init(&e->done, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&e->begun);
+    cond_init(&e->done);
 
     int code = pthread_create(&e->thread, NULL, run_errands, e);
 
@@ -96,15 +90,11 @@ void errand_begin(struct errand *e, errand_fn *run, void *context)
 
 bool errand_wait(struct errand *e, int64_t deadline_ns)
 {
-    struct timespec deadline = {
-        .tv_sec = deadline_ns / NS_PER_SEC,
-        .tv_nsec = deadline_ns % NS_PER_SEC,
-    };
-    int code = 0;
+    bool in_time = true;
 
     pthread_mutex_lock(&e->mutex);
-    while (e->run != NULL && code != ETIMEDOUT) {
-        code = pthread_cond_timedwait(&e->done, &e->mutex, &deadline);
+    while (e->run != NULL && in_time) {
+        in_time = cond_wait_until(&e->done, &e->mutex, deadline_ns);
     }
     bool done = e->run == NULL;
 

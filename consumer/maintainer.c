@@ -11,6 +11,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/cond.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -114,12 +115,11 @@ static void run_when_due(struct maintainer *m, struct task *t)
 /* True when it is to end. */
 static bool wait_until(struct maintainer *m, int64_t ns)
 {
-    struct timespec at = {.tv_sec = ns / NS_PER_SEC, .tv_nsec = ns % NS_PER_SEC};
     bool stop;
 
     pthread_mutex_lock(&m->mutex);
     while (!m->stop && clock_mono_ns() < ns) {
-        pthread_cond_timedwait(&m->stop_asked, &m->mutex, &at);
+        cond_wait_until(&m->stop_asked, &m->mutex, ns);
     }
     stop = m->stop;
     pthread_mutex_unlock(&m->mutex);
@@ -170,17 +170,13 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
                                   struct err *err)
 {
     struct maintainer *m = mem_alloc(1, sizeof(*m));
-    pthread_condattr_t monotonic;
     int code;
 
     m->store = store_new(settings, metrics);
     init_task(&m->rollups, store_rollup, ROLLUPS_INTERVAL_NS, "rollups wait", "rollups go on");
     init_task(&m->stale, store_stale, STALE_INTERVAL_NS, "stale sites are not looked for",
               "stale sites are looked for again");
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&m->stop_asked, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&m->stop_asked);
     pthread_mutex_init(&m->mutex, NULL);
     m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (m->fd < 0) {

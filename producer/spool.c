@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "common/cond.h"
 #include "common/mem.h"
 #include "producer/spool_writer.h"
 
@@ -68,13 +69,7 @@ static void wait_for_work(struct spool *s)
     int64_t due;
 
     while (!any_asked(s) && (due = due_ns(s)) > clock_mono_ns()) {
-        const struct timespec until = {.tv_sec = due / NS_PER_SEC, .tv_nsec = due % NS_PER_SEC};
-
-        if (due == TIME_NEVER) {
-            pthread_cond_wait(&s->asked, &s->mutex);
-        } else {
-            pthread_cond_timedwait(&s->asked, &s->mutex, &until);
-        }
+        cond_wait_until(&s->asked, &s->mutex, due);
     }
 }
 
@@ -190,13 +185,8 @@ static uint64_t number_start(const struct spool *s)
 
 static void queue_init(struct spool *s)
 {
-    pthread_condattr_t monotonic;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->asked, &monotonic);
-    pthread_cond_init(&s->answered, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&s->asked);
+    cond_init(&s->answered);
     pthread_mutex_init(&s->mutex, NULL);
     STAILQ_INIT(&s->queue);
 }
