@@ -1,10 +1,10 @@
 #include "api/figures.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/day.h"
+#include "api/refresh.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -19,15 +19,13 @@ struct held {
 
 struct figures {
     struct db *db;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t asked, changed;
-    bool ending;
-    bool wanted;         /* since the last making began */
-    int64_t next_ns;     /* not before */
-    bool waited;         /* somebody did for the first ones, in vain */
-    struct held *newest; /* NULL: none yet; the thread is one of its holders */
+    struct refresh *refresh;
+    /* The thread's. */
+    struct held *made; /* the last it made; NULL: it failed */
     double bucket_us[DAY_BUCKETS];
+    /* With the lock. */
+    bool waited;         /* somebody did for the first ones, in vain */
+    struct held *newest; /* NULL: none yet; we are one of its holders */
 };
 
 static void held_free(struct held *held)
@@ -156,18 +154,8 @@ static void keep_portion(const struct figures *f, struct figures_made *made, con
     }
 }
 
-static bool is_ending(struct figures *f)
-{
-    pthread_mutex_lock(&f->lock);
-
-    bool ending = f->ending;
-
-    pthread_mutex_unlock(&f->lock);
-    return ending;
-}
-
-static int read_portions(struct figures *f, int64_t first_s, struct figures_made *made,
-                         struct err *err)
+static int read_portions(struct figures *f, struct refresh *refresh, int64_t first_s,
+                         struct figures_made *made, struct err *err)
 {
     size_t before;
 
@@ -186,12 +174,13 @@ static int read_portions(struct figures *f, int64_t first_s, struct figures_made
         }
         keep_portion(f, made, result);
         PQclear(result);
-    } while (made->count == before + PORTION && made->count < FIGURES_SITES_MAX && !is_ending(f));
+    } while (made->count == before + PORTION && made->count < FIGURES_SITES_MAX &&
+             !refresh_is_ending(refresh));
     return 0;
 }
 
 /* NULL when the database failed, which is logged. */
-static struct held *make(struct figures *f)
+static struct held *make(struct figures *f, struct refresh *refresh)
 {
     struct held *held = mem_alloc(1, sizeof(*held));
     int64_t now_s = clock_real_ns() / NS_PER_SEC;
@@ -200,7 +189,7 @@ static struct held *make(struct figures *f)
 
     held->holders = 1;
     held->made.at_ms = now_s * MS_PER_SEC;
-    if (read_buckets(f, &err) < 0 || read_portions(f, first_s, &held->made, &err) < 0) {
+    if (read_buckets(f, &err) < 0 || read_portions(f, refresh, first_s, &held->made, &err) < 0) {
         log_write(LOG_WARN, "no figures of the last day", LOG_S("reason", err.message));
         held_drop(held);
         return NULL;
@@ -208,81 +197,41 @@ static struct held *make(struct figures *f)
     return held;
 }
 
-/* With the lock. True: somebody wants others, and it is time; false: we are ending. */
-static bool wait_until_wanted(struct figures *f)
+static int64_t make_figures(void *context, struct refresh *refresh)
 {
-    while (!f->ending) {
-        struct timespec at = {.tv_sec = f->next_ns / NS_PER_SEC,
-                              .tv_nsec = f->next_ns % NS_PER_SEC};
+    struct figures *f = context;
+    int64_t began_ns = clock_mono_ns();
 
-        if (!f->wanted) {
-            pthread_cond_wait(&f->asked, &f->lock);
-        } else if (clock_mono_ns() < f->next_ns) {
-            pthread_cond_timedwait(&f->asked, &f->lock, &at);
-        } else {
-            return true;
-        }
-    }
-    return false;
+    f->made = make(f, refresh);
+
+    int64_t rest_ns = (clock_mono_ns() - began_ns) * FIGURES_SHARE;
+    int64_t least_ns = FIGURES_SECONDS_MIN * NS_PER_SEC;
+
+    return rest_ns > least_ns ? rest_ns : least_ns;
 }
 
-static void *run_figures(void *context)
+static void keep_figures(void *context)
 {
     struct figures *f = context;
 
-    pthread_mutex_lock(&f->lock);
-    while (wait_until_wanted(f)) {
-        f->wanted = false;
-        pthread_mutex_unlock(&f->lock);
-
-        int64_t began_ns = clock_mono_ns();
-        struct held *held = make(f);
-        int64_t now_ns = clock_mono_ns();
-        int64_t rest_ns = (now_ns - began_ns) * FIGURES_SHARE;
-
-        pthread_mutex_lock(&f->lock);
-        f->next_ns = now_ns + (rest_ns > FIGURES_SECONDS_MIN * NS_PER_SEC
-                                   ? rest_ns
-                                   : FIGURES_SECONDS_MIN * NS_PER_SEC);
-        if (held != NULL) {
-            held_drop(f->newest);
-            f->newest = held;
-        }
-        pthread_cond_broadcast(&f->changed);
+    if (f->made != NULL) {
+        held_drop(f->newest);
+        f->newest = f->made;
     }
-    pthread_mutex_unlock(&f->lock);
-    return NULL;
 }
 
-/* --- The thread, and handing them out --- */
-
-static void free_parts(struct figures *f)
-{
-    held_drop(f->newest);
-    pthread_cond_destroy(&f->asked);
-    pthread_cond_destroy(&f->changed);
-    pthread_mutex_destroy(&f->lock);
-    free(f);
-}
+/* --- Handing them out --- */
 
 struct figures *figures_new(struct db *db, struct err *err)
 {
     struct figures *f = mem_alloc(1, sizeof(*f));
-    pthread_condattr_t attr;
+    const struct refresh_settings settings = {
+        .name = "figures", .make = make_figures, .keep = keep_figures, .context = f};
 
     f->db = db;
-    pthread_mutex_init(&f->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->asked, &attr);
-    pthread_cond_init(&f->changed, &attr);
-    pthread_condattr_destroy(&attr);
-
-    int code = pthread_create(&f->thread, NULL, run_figures, f);
-
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the figures: %s", strerror(code));
-        free_parts(f);
+    f->refresh = refresh_new(&settings, err);
+    if (f->refresh == NULL) {
+        free(f);
         return NULL;
     }
     return f;
@@ -293,25 +242,20 @@ void figures_free(struct figures *f)
     if (f == NULL) {
         return;
     }
-    pthread_mutex_lock(&f->lock);
-    f->ending = true;
-    pthread_cond_signal(&f->asked);
-    pthread_mutex_unlock(&f->lock);
-    pthread_join(f->thread, NULL);
-    free_parts(f);
+    refresh_free(f->refresh);
+    held_drop(f->newest);
+    free(f);
 }
 
 const struct figures_made *figures_take(struct figures *f, int64_t wait_ms)
 {
     int64_t until_ns = clock_mono_ns() + wait_ms * NS_PER_MS;
-    struct timespec until = {.tv_sec = until_ns / NS_PER_SEC, .tv_nsec = until_ns % NS_PER_SEC};
-    int code = 0;
+    bool in_time = true;
 
-    pthread_mutex_lock(&f->lock);
-    f->wanted = true;
-    pthread_cond_signal(&f->asked);
-    while (f->newest == NULL && !f->waited && code == 0) {
-        code = pthread_cond_timedwait(&f->changed, &f->lock, &until);
+    refresh_want(f->refresh);
+    refresh_lock(f->refresh);
+    while (f->newest == NULL && !f->waited && in_time) {
+        in_time = refresh_wait(f->refresh, until_ns);
     }
     f->waited = true;
     struct held *held = f->newest;
@@ -319,7 +263,7 @@ const struct figures_made *figures_take(struct figures *f, int64_t wait_ms)
     if (held != NULL) {
         held->holders++;
     }
-    pthread_mutex_unlock(&f->lock);
+    refresh_unlock(f->refresh);
     return held == NULL ? NULL : &held->made;
 }
 
@@ -328,7 +272,7 @@ void figures_give(struct figures *f, const struct figures_made *made)
     if (made == NULL) {
         return;
     }
-    pthread_mutex_lock(&f->lock);
+    refresh_lock(f->refresh);
     held_drop((struct held *)made); /* its first member */
-    pthread_mutex_unlock(&f->lock);
+    refresh_unlock(f->refresh);
 }
