@@ -1,6 +1,7 @@
 #include "api/answer.h"
 
 #include <microhttpd.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,18 @@
 
 #define ANSWER_PROBLEM "application/problem+json"
 #define HEADER_BYTES_MAX 4096
+#define TAG_BYTES ((ANSWER_TAG_SIZE - 3) / 2)
 #define DETAIL_SIZE (2 * sizeof(((struct err *)NULL)->message))
+
+void answer_tag(const void *bytes, size_t len, char tag[ANSWER_TAG_SIZE])
+{
+    unsigned char hash[TAG_BYTES];
+
+    crypto_generichash(hash, sizeof(hash), bytes, len, NULL, 0);
+    tag[0] = '"';
+    sodium_bin2hex(tag + 1, 2 * TAG_BYTES + 1, hash, sizeof(hash));
+    memcpy(tag + 1 + 2 * TAG_BYTES, "\"", 2);
+}
 
 void answer_clear(struct answer *a)
 {

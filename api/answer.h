@@ -42,6 +42,11 @@ struct answer {
     } headers[ANSWER_HEADERS_MAX];
 };
 
+#define ANSWER_TAG_SIZE 35
+
+/* The ETag of a content, by a hash of its bytes; with the quotation marks (RFC 9110, 8.8.3). */
+void answer_tag(const void *bytes, size_t len, char tag[ANSWER_TAG_SIZE]);
+
 /* Frees what the answer holds and closes its stream; it is then as new, and may be filled again. */
 void answer_clear(struct answer *a);
 

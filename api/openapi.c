@@ -1,7 +1,6 @@
 #include "api/openapi.h"
 
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -366,12 +365,11 @@ cJSON *openapi_document(void)
 /* The document does not change while the program runs. */
 static struct {
     char *text;
-    char tag[2 * crypto_generichash_BYTES_MIN + 1];
+    char tag[ANSWER_TAG_SIZE];
 } printed;
 
 static void print_document(void)
 {
-    unsigned char hash[crypto_generichash_BYTES_MIN];
     cJSON *document = openapi_document();
 
     printed.text = cJSON_PrintUnformatted(document);
@@ -379,9 +377,7 @@ static void print_document(void)
         abort(); /* no memory: as mem.h has it */
     }
     cJSON_Delete(document);
-    crypto_generichash(hash, sizeof(hash), (const unsigned char *)printed.text,
-                       strlen(printed.text), NULL, 0);
-    sodium_bin2hex(printed.tag, sizeof(printed.tag), hash, sizeof(hash));
+    answer_tag(printed.text, strlen(printed.text), printed.tag);
 }
 
 void openapi_json(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
@@ -394,5 +390,5 @@ void openapi_json(const struct api *api, PGconn *conn, const struct request *r, 
     pthread_once(&once, print_document);
     answer_body(a, 200, ANSWER_JSON, mem_copy_string(printed.text), strlen(printed.text));
     answer_header(a, "Cache-Control", "no-cache");
-    answer_headerf(a, "ETag", "\"%s\"", printed.tag);
+    answer_header(a, "ETag", printed.tag);
 }

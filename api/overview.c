@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,15 +9,13 @@
 #include "common/mem.h"
 #include "common/timestamp.h"
 
-#define TAG_BYTES 16
-
 struct overview {
     struct figures *figures;
     pthread_mutex_t lock; /* held while an answer is made: who asks meanwhile gets that one */
     int64_t made_ns;      /* of the answer; 0: there is none */
     char *text;
     size_t len;
-    char tag[2 * TAG_BYTES + 3];
+    char tag[ANSWER_TAG_SIZE];
 };
 
 struct overview *overview_new(struct figures *figures)
@@ -69,7 +66,6 @@ static void print_sites(FILE *out, const PGresult *result, const struct figures_
 static void render(struct overview *o, const PGresult *result)
 {
     const struct figures_made *made = figures_take(o->figures, OVERVIEW_WAIT_MS);
-    unsigned char hash[TAG_BYTES];
     char at[TIMESTAMP_SIZE];
     struct answer_text t;
 
@@ -88,10 +84,7 @@ static void render(struct overview *o, const PGresult *result)
     free(o->text);
     o->text = t.text;
     o->len = t.len;
-    crypto_generichash(hash, sizeof(hash), (unsigned char *)o->text, o->len, NULL, 0);
-    o->tag[0] = '"';
-    sodium_bin2hex(o->tag + 1, 2 * TAG_BYTES + 1, hash, TAG_BYTES);
-    memcpy(o->tag + 1 + 2 * TAG_BYTES, "\"", 2);
+    answer_tag(o->text, o->len, o->tag);
     o->made_ns = clock_mono_ns();
 }
 
