@@ -25,18 +25,6 @@ const char *scope_name(enum scope scope)
     return scope == SCOPE_WRITE ? "write" : "read";
 }
 
-int scope_parse(const char *text, enum scope *out, struct err *err)
-{
-    if (strcmp(text, "read") == 0) {
-        *out = SCOPE_READ;
-    } else if (strcmp(text, "write") == 0) {
-        *out = SCOPE_WRITE;
-    } else {
-        return err_set(err, ERR_INVALID, "scope: want read or write");
-    }
-    return 0;
-}
-
 /* The hash of a secret in hexadecimal, as Postgres' decode() takes it. */
 static void hash_hex(const unsigned char secret[SECRET_BYTES], char out[HASH_HEX_SIZE])
 {

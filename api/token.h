@@ -48,7 +48,4 @@ int token_keep_invalid(PGconn *conn, int64_t *ids, size_t *count, struct err *er
 /* "read" or "write". */
 const char *scope_name(enum scope scope);
 
-/* ERR_INVALID unless it is one of those. */
-int scope_parse(const char *text, enum scope *out, struct err *err) MUST_CHECK;
-
 #endif
