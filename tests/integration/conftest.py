@@ -125,6 +125,14 @@ class Programs:
 
 
 @pytest.fixture
+def no_kafka():
+    """The environment of a producer whose broker does not exist."""
+    refusing = sites.RefusingPort()
+    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
+    refusing.close()
+
+
+@pytest.fixture
 def programs(logs):
     started = Programs(logs)
     yield started

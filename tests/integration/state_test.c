@@ -656,11 +656,13 @@ static void test_state_is_what_the_rows_say(void **state)
 #define TURNS 20
 #define SITES 50
 
-/* Every second slot of the same sites, in batches of its own, from a topic of its own. */
+/* The same sites as another, in batches of its own, from a topic of its own. */
 struct writer {
     struct fixture *f;
     const char *topic;
-    int parity;
+    int parity; /* 1: the sites the other way round */
+    /* What it writes of a site in a turn. */
+    struct event (*event)(const struct writer *w, const char *site, int turn);
     int failures;
 };
 
@@ -678,12 +680,11 @@ static void *run_writer(void *context)
 
         for (int i = 0; i < SITES; i++) {
             char site[16];
-            int number = w->parity == 0 ? i : SITES - 1 - i; /* the other way round */
-            struct event e;
 
-            snprintf(site, sizeof(site), "s%02d", number);
-            e = fixture_event(site, fixture_slot_us(2 * turn + w->parity));
-            e.status = w->parity == 0 ? CHECK_UP : CHECK_DOWN;
+            snprintf(site, sizeof(site), "s%02d", w->parity == 0 ? i : SITES - 1 - i);
+
+            struct event e = w->event(w, site, turn);
+
             batch_add_row(b, p, b->partitions[p].next, &e);
         }
         struct written done = fixture_write_to(w->f, s, b);
@@ -697,11 +698,21 @@ static void *run_writer(void *context)
     return NULL;
 }
 
+/* Every second slot is one's, and up, the others are the other's, and down. */
+static struct event every_second_slot(const struct writer *w, const char *site, int turn)
+{
+    struct event e = fixture_event(site, fixture_slot_us(2 * turn + w->parity));
+
+    e.status = w->parity == 0 ? CHECK_UP : CHECK_DOWN;
+    return e;
+}
+
 static void test_two_workers_with_the_same_sites_take_turns(void **state)
 {
     struct fixture *f = *state;
-    struct writer writers[2] = {{.f = f, .topic = "success"},
-                                {.f = f, .topic = "failure", .parity = 1}};
+    struct writer writers[2] = {
+        {.f = f, .topic = "success", .event = every_second_slot},
+        {.f = f, .topic = "failure", .event = every_second_slot, .parity = 1}};
     pthread_t threads[2];
 
     for (size_t i = 0; i < 2; i++) {
@@ -722,43 +733,21 @@ static void test_two_workers_with_the_same_sites_take_turns(void **state)
 }
 
 /* Both locations of the same sites turn at the same slots, down and up by turns. */
-static void *run_location(void *context)
+static struct event same_slot_elsewhere(const struct writer *w, const char *site, int turn)
 {
-    struct writer *w = context;
-    struct store *s = fixture_store(w->f, w->f->dsn, 1000);
-    struct batch *b = batch_new(1000, 1 << 20);
-    struct store_claim claim = {.topic = w->topic};
-    struct err err;
+    struct event e = fixture_event(site, fixture_slot_us(turn));
 
-    w->failures = store_connect(s, &err) < 0 || store_claim(s, &claim, &err) < 0;
-    for (int turn = 0; turn < TURNS; turn++) {
-        uint32_t p = batch_partition(b, w->topic, 0, claim.epoch, claim.next_offset);
-
-        for (int i = 0; i < SITES; i++) {
-            char site[16];
-            struct event e;
-
-            snprintf(site, sizeof(site), "s%02d", w->parity == 0 ? i : SITES - 1 - i);
-            e = fixture_event(site, fixture_slot_us(turn));
-            e.location = w->topic;
-            e.status = turn % 2 == 0 ? CHECK_DOWN : CHECK_UP;
-            batch_add_row(b, p, b->partitions[p].next, &e);
-        }
-        struct written done = fixture_write_to(w->f, s, b);
-
-        w->failures += done.rc < 0 || done.outcome != STORE_DONE;
-        claim.next_offset = b->partitions[p].next;
-        batch_clear(b);
-    }
-    batch_free(b);
-    store_free(s);
-    return NULL;
+    e.location = w->topic;
+    e.status = turn % 2 == 0 ? CHECK_DOWN : CHECK_UP;
+    return e;
 }
 
 static void test_two_locations_that_turn_at_once_are_both_counted(void **state)
 {
     struct fixture *f = *state;
-    struct writer writers[2] = {{.f = f, .topic = "here"}, {.f = f, .topic = "there", .parity = 1}};
+    struct writer writers[2] = {
+        {.f = f, .topic = "here", .event = same_slot_elsewhere},
+        {.f = f, .topic = "there", .event = same_slot_elsewhere, .parity = 1}};
     pthread_t threads[2];
 
     for (int i = 0; i < SITES; i++) {
@@ -768,7 +757,7 @@ static void test_two_locations_that_turn_at_once_are_both_counted(void **state)
         insert_site(f, site, "{\"quorum\": 2}");
     }
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, run_location, &writers[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, run_writer, &writers[i]), 0);
     }
     for (size_t i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);

@@ -13,18 +13,11 @@ import pytest
 
 from stand import process, sites, sitewatch
 from stand.prometheus import Prometheus
+from stand.sites import target, targets
 
 DOCUMENTED = process.ROOT / "docs/metrics.md"
 TEXT = {"Accept": "text/plain"}
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-
-
-def target(name, url, more=""):
-    return f'{{ name = "{name}"; url = "{url}"; seconds = 1; {more} }}'
-
-
-def targets(*groups):
-    return "targets = (" + ",\n".join(groups) + ");\n"
 
 
 @pytest.fixture
@@ -114,13 +107,6 @@ def test_a_prometheus_scrapes_all_three_and_gives_the_series_back(three, tmp_pat
         prometheus.close()
 
 
-@pytest.fixture
-def no_kafka():
-    refusing = sites.RefusingPort()
-    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
-    refusing.close()
-
-
 def test_metrics_are_compressed_for_who_takes_that(programs, sited, no_kafka):
     producer = programs("producer", "--url", sited.url("/ok?gzip"), "--seconds", 1, "--output", "json", env=no_kafka)
     port = int(producer.admin_url("").rpartition(":")[2])
@@ -167,7 +153,7 @@ def test_the_end_of_a_certificate_is_that_of_its_site(certs, no_kafka, programs,
     server = sites.TlsSite(certs, "good")
     try:
         path = tmp_path / "sites.conf"
-        path.write_text(targets(target("tls", server.url(), f'ca_file = "{certs}/ca.pem";')))
+        path.write_text(targets(target("tls", server.url(), f'seconds = 1; ca_file = "{certs}/ca.pem";')))
         producer = programs("producer", "--targets-file", path, "--output", "json", env=no_kafka)
         process.wait_for(lambda: sites_shown(producer) == {"tls"}, "its series")
         samples = producer.metrics()

@@ -10,25 +10,10 @@ import time
 
 import pytest
 
-from stand import events, process, sites, sitewatch
+from stand import events, process, sitewatch
+from stand.sites import target, targets
 
 BAD_TARGETS = sorted((process.ROOT / "tests/targets/bad").glob("*.conf"))
-
-
-def target(name, url, more="seconds = 1;"):
-    return f'{{ name = "{name}"; url = "{url}"; {more} }}'
-
-
-def targets(*groups):
-    return "targets = (" + ",\n".join(groups) + ");\n"
-
-
-@pytest.fixture
-def no_kafka():
-    """The environment of a producer whose broker does not exist."""
-    refusing = sites.RefusingPort()
-    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
-    refusing.close()
 
 
 def test_once_prints_a_line_for_each_site_and_needs_no_kafka(sited, no_kafka, tmp_path):

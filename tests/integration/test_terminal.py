@@ -7,26 +7,11 @@ import time
 
 import pytest
 
-from stand import process, sites, sitewatch
+from stand import process, sitewatch
 from stand.screen import GIVEN_BACK, TAKEN, Screen
+from stand.sites import target, targets
 
 BARS = "▇▅x?"
-
-
-def target(name, url, more="seconds = 1;"):
-    return f'{{ name = "{name}"; url = "{url}"; {more} }}'
-
-
-def targets(*groups):
-    return "targets = (" + ",\n".join(groups) + ");\n"
-
-
-@pytest.fixture
-def no_kafka():
-    """The environment of a producer whose broker does not exist."""
-    refusing = sites.RefusingPort()
-    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
-    refusing.close()
 
 
 @pytest.fixture

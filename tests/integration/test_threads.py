@@ -11,13 +11,6 @@ from stand import process, sites, sitewatch
 SITES = 240
 
 
-@pytest.fixture
-def no_kafka():
-    refusing = sites.RefusingPort()
-    yield {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{refusing.port}", "LISTEN": "127.0.0.1:0"}
-    refusing.close()
-
-
 def targets(groups):
     return "targets = (" + ",\n".join(f"{{ {group} }}" for group in groups) + ");\n"
 

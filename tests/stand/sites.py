@@ -77,6 +77,16 @@ class TlsSite:
         self.server.server_close()
 
 
+def target(name, url, more="seconds = 1;"):
+    """A site of a targets file."""
+    return f'{{ name = "{name}"; url = "{url}"; {more} }}'
+
+
+def targets(*groups):
+    """A targets file of such sites."""
+    return "targets = (" + ",\n".join(groups) + ");\n"
+
+
 class RefusingPort:
     """A port that is taken by a socket that does not listen: every connection is refused."""
 

@@ -13,30 +13,21 @@
 
 #include "common/clock.h"
 #include "common/consume.h"
+#include "tests/unit/mock_broker.h"
 
 #define WAIT_NS (20 * NS_PER_SEC)
 #define POLL_MS 20
 #define AT_ONCE 8
 #define TOPIC "checks"
 
-static struct {
-    rd_kafka_t *host; /* of the cluster; it is the producer, too */
-    rd_kafka_mock_cluster_t *cluster;
-} broker;
+static struct mock_broker broker;
 
 static int broker_make(void **state)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char reason[200];
-
     (void)state;
-    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", reason, sizeof(reason));
-    rd_kafka_conf_set(conf, "log_level", "3", reason, sizeof(reason));
-    broker.host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
-    if (broker.host == NULL) {
+    if (mock_broker_start(&broker) < 0) {
         return -1;
     }
-    broker.cluster = rd_kafka_handle_mock_cluster(broker.host);
     return rd_kafka_mock_topic_create(broker.cluster, TOPIC, 1, 1) == RD_KAFKA_RESP_ERR_NO_ERROR
                ? 0
                : -1;

@@ -16,32 +16,23 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "producer/shards.h"
+#include "tests/unit/mock_broker.h"
 #include "tests/unit/series.h"
 
 #define WAIT_NS (30 * NS_PER_SEC)
 #define PARTITIONS 4
 #define TOLD_SIZE 4096
 
-static struct {
-    rd_kafka_t *host; /* of the cluster; it is the producer, too */
-    rd_kafka_mock_cluster_t *cluster;
-    struct kafka_settings kafka;
-} broker;
+static struct mock_broker broker;
+static struct kafka_settings settings_of_broker;
 
 static int broker_make(void **state)
 {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    char reason[200];
-
     (void)state;
-    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", reason, sizeof(reason));
-    rd_kafka_conf_set(conf, "log_level", "3", reason, sizeof(reason));
-    broker.host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
-    if (broker.host == NULL) {
+    if (mock_broker_start(&broker) < 0) {
         return -1;
     }
-    broker.cluster = rd_kafka_handle_mock_cluster(broker.host);
-    broker.kafka.bootstrap_servers =
+    settings_of_broker.bootstrap_servers =
         (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(broker.cluster);
     return 0;
 }
@@ -120,7 +111,7 @@ static int check_topic(const struct kafka_settings *kafka, const char *topic, st
 static struct shards_settings settings_of(struct stand *s)
 {
     return (struct shards_settings){
-        .kafka = &broker.kafka,
+        .kafka = &settings_of_broker,
         .topic = s->topic,
         .location = "here",
         .check_topic = check_topic,
@@ -375,7 +366,7 @@ static void test_a_property_that_must_not_be_set_is_refused(void **state)
     char *values[] = {(char *)"read_uncommitted"};
     struct stand s = {.topic = "any"};
     struct shards_settings settings = settings_of(&s);
-    struct kafka_settings kafka = broker.kafka;
+    struct kafka_settings kafka = settings_of_broker;
     struct metrics *m = metrics_new();
     struct err err;
 
