@@ -148,7 +148,6 @@ static enum MHD_Result finish(struct http *http, struct MHD_Connection *connecti
                               struct exchange *x, struct answer *a)
 {
     assert(a->status >= 100 && a->status < 100 * STATUS_CLASSES);
-    answer_header(a, "X-Content-Type-Options", "nosniff");
     answer_unless_same(&x->request, a);
     if (is_compressible(a)) {
         answer_header(a, "Vary", "Accept-Encoding");

@@ -123,7 +123,7 @@ static const char checks_sql[] =
     "SELECT jsonb_strip_nulls(jsonb_build_object("
     " 'website_id', c.website_id, 'slot', c.slot, 'entry_timestamp', c.checked_at,"
     " 'location', l.name, 'attempt', c.attempt, 'final', c.final, 'status', c.status,"
-    " 'http_status', c.http_status, 'response_time', c.response_time_us / 1000000.0,"
+    " 'http_status', c.http_status, 'response_time', trim_scale(c.response_time_us / 1e6),"
     " 'dns_us', c.dns_us, 'connect_us', c.connect_us, 'tls_us', c.tls_us,"
     " 'wait_us', c.wait_us, 'transfer_us', c.transfer_us, 'body_bytes', c.body_bytes,"
     " 'lag_us', c.lag_us, 'peer', host(c.peer), 'cert_not_after', c.cert_not_after,"
