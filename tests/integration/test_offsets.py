@@ -5,7 +5,7 @@ import uuid
 import pytest
 from confluent_kafka.admin import ConfigResource
 
-from stand import events, process, sitewatch
+from stand import events, kafka as kafka_module, process, sitewatch
 
 
 def command(pipeline, *args, status=0, **env):
@@ -182,6 +182,23 @@ def test_what_the_broker_will_not_make_is_said_for_each(topics):
     topics.env["KAFKA_TOPIC_SITES"] = "sites"
     said = command(topics, "migrate", "--topics", status=1, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     assert "database is up to date" in said
+
+
+@pytest.mark.own_servers
+def test_where_the_broker_makes_topics_those_of_the_checks_come_with_the_first_check(topics, sited):
+    broker = kafka_module.Kafka("auto.create.topics.enable=true\n")
+    try:
+        topics.env["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap
+        topics.consumer()
+        topics.producer("--url", sited.url("/ok?first"), "--seconds", "1")
+        topics.wait_for_rows(1, seconds=60)
+        broker.produce(topics.topics["success"], [{"value": b"no event"}])
+        topics.wait_for_rows(1, "dead_letters", seconds=60)
+        assert {topics.topics[name] for name in ("success", "failure", "dead-letter")} <= broker.topics()
+        assert topics.topics["sites"] not in broker.topics(), "it must be compacted, so that it is never made like that"
+        topics.start.close()
+    finally:
+        broker.close()
 
 
 def test_a_flag_of_another_command_and_a_command_that_is_none_are_refused(pipeline):
