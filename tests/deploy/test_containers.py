@@ -2,11 +2,9 @@
 
 import json
 import os
-import pathlib
 import re
 import shutil
 import subprocess
-import time
 import urllib.error
 import urllib.request
 

@@ -1,13 +1,12 @@
 """The checks of `make lint` that are our own, and the hook before a commit: each finds what it is for."""
 
-import os
 import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-from stand import process, sitewatch
+from stand import process
 
 LINT = process.ROOT / "tests/lint"
 
@@ -57,7 +56,7 @@ def compiled(tmp_path):
 ])
 def test_a_program_without_a_guard_is_named_with_it(compiled, off, said):
     code, output = run([LINT / "hardening.sh", compiled(*HARD, *off)])
-    assert code == 1 and f"program: " in output and said in output
+    assert code == 1 and "program: " in output and said in output
     assert len(output.splitlines()) == 1
 
 
