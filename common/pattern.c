@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/jsonstring.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -208,39 +209,21 @@ static const pcre2_code *bytes_code(struct pattern *p)
     return p->bytes;
 }
 
-static void buffer_add(struct buffer *buffer, const char *bytes, size_t len)
+static void buffer_make_room(struct buffer *buffer, size_t len)
 {
-    if (buffer->room - buffer->used <= len) {
+    if (buffer->room - buffer->used < len) {
         buffer->room = 2 * (buffer->room + len) + ANSWERS_BYTES_START;
         buffer->bytes = mem_resize(buffer->bytes, buffer->room, 1);
     }
-    memcpy(buffer->bytes + buffer->used, bytes, len);
+}
+
+static void buffer_add(struct buffer *buffer, const char *text)
+{
+    size_t len = strlen(text);
+
+    buffer_make_room(buffer, len);
+    memcpy(buffer->bytes + buffer->used, text, len);
     buffer->used += len;
-    buffer->bytes[buffer->used] = '\0';
-}
-
-static void buffer_add_text(struct buffer *buffer, const char *text)
-{
-    buffer_add(buffer, text, strlen(text));
-}
-
-static void buffer_add_escaped(struct buffer *buffer, const char *text, size_t len)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    buffer_add_text(buffer, "\"");
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c == '"' || c == '\\') {
-            buffer_add(buffer, (char[]){'\\', (char)c}, 2);
-        } else if (c < 0x20) {
-            buffer_add(buffer, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
-        } else {
-            buffer_add(buffer, text + i, 1);
-        }
-    }
-    buffer_add_text(buffer, "\"");
 }
 
 /* One capture: as much of it as there is room for. */
@@ -250,7 +233,8 @@ static void add_capture(struct buffer *buffer, const char *text, size_t len)
     bool cut;
     size_t clean_len = utf8_clean(text, len, clean, buffer->text_left + 1, &cut);
 
-    buffer_add_escaped(buffer, clean, clean_len);
+    buffer_make_room(buffer, JSONSTRING_BYTES_MAX(clean_len));
+    buffer->used += jsonstring_put(buffer->bytes + buffer->used, clean, clean_len);
     buffer->text_left -= clean_len;
     buffer->cut |= cut;
 }
@@ -259,21 +243,21 @@ static void add_match(struct buffer *buffer, const struct search *search, bool f
 {
     const PCRE2_SIZE *at = pcre2_get_ovector_pointer(search->data);
 
-    buffer_add_text(buffer, first ? "[" : ",[");
+    buffer_add(buffer, first ? "[" : ",[");
     for (uint32_t i = 0; i <= search->pattern->groups; i++) {
         PCRE2_SIZE start = at[2 * i];
         PCRE2_SIZE end = at[2 * i + 1];
 
         if (i > 0) {
-            buffer_add_text(buffer, ",");
+            buffer_add(buffer, ",");
         }
         if (start == PCRE2_UNSET) {
-            buffer_add_text(buffer, "null");
+            buffer_add(buffer, "null");
         } else {
             add_capture(buffer, search->body + start, end > start ? end - start : 0);
         }
     }
-    buffer_add_text(buffer, "]");
+    buffer_add(buffer, "]");
 }
 
 /* One match; when the stack was too small, once more with a large one. */
