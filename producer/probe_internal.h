@@ -113,13 +113,20 @@ struct hop {
     char curl_text[CURL_ERROR_SIZE];
 };
 
+/* Options of a handle. */
+enum handle_holds {
+    HANDLE_NOTHING,
+    HANDLE_BASE, /* what every transfer sets, and no more */
+    HANDLE_MORE, /* also what is one transfer's alone */
+};
+
 struct slot {
     struct probe *probe;
     struct slot *next; /* idle or ended */
     enum slot_state state;
     struct alarm alarm;
     CURL *easy;
-    bool is_based;   /* easy holds what every transfer sets, and no more */
+    enum handle_holds holds;
     bool has_header; /* easy has stored one, in this or an earlier transfer */
 
     const struct site *site;
@@ -169,8 +176,9 @@ struct probe {
     probe_done_fn *on_done;
     void *context;
     CURLM *multi;
-    struct curl_slist *close_header; /* of most checks of fresh connections */
-    bool headers_linger;             /* in this libcurl: probe_transfer.c, renew_handle */
+    struct curl_slist *fresh_headers, *kept_headers; /* of most checks, by their connections */
+    char encodings[32];                              /* of bodies that libcurl can decode */
+    bool headers_linger; /* in this libcurl: probe_transfer.c, renew_handle */
     int64_t curl_due_ns;
     bool has_news; /* libcurl may have finished transfers */
     bool broken;
@@ -201,6 +209,7 @@ void check_abandon(struct slot *slot);
 
 /* What all transfers share. False: no memory. */
 bool transfer_prepare(struct probe *p);
+void transfer_unprepare(struct probe *p);
 
 /* Add the slot's hop to libcurl. ERR_FATAL when an option is refused. */
 int transfer_start(struct slot *slot, struct err *err) MUST_CHECK;

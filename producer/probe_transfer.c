@@ -226,7 +226,6 @@ static int on_close_socket(void *arg, curl_socket_t fd)
 
 /* --- What we tell libcurl --- */
 
-#define CONNECTION_CLOSE "Connection: close"
 #define CURL_CONNECT_MS_DEFAULT 300000
 
 /* Within a function that has `slot` and `ok`. */
@@ -249,6 +248,19 @@ static bool header_is(const char *header, const char *name)
     size_t len = strlen(name);
 
     return strncasecmp(header, name, len) == 0 && header[len] == ':';
+}
+
+/* Of the same name as `line`, or as good as gone: what the site says holds for it. */
+static bool site_has_header_of(const struct site *site, const char *line)
+{
+    size_t len = strcspn(line, ":") + 1;
+
+    for (char **header = site->headers; header != NULL && *header != NULL; header++) {
+        if (strncasecmp(*header, line, len) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Its name speaks of a secret, or it is only meant for the site's own host. */
@@ -289,7 +301,7 @@ static bool append_site_header(struct curl_slist **list, const char *header)
     return ok;
 }
 
-static bool append_site_headers(struct slot *slot, bool at_home, bool *has_connection)
+static bool append_site_headers(struct slot *slot, bool at_home)
 {
     bool ok = true;
 
@@ -299,7 +311,17 @@ static bool append_site_headers(struct slot *slot, bool at_home, bool *has_conne
         if ((at_home || !header_is_private(*header)) && (slot->send_body || !of_body)) {
             ok = append_site_header(&slot->headers, *header) && ok;
         }
-        *has_connection = *has_connection || header_is(*header, "Connection");
+    }
+    return ok;
+}
+
+static bool append_usual_headers(struct slot *slot, const struct curl_slist *usual)
+{
+    bool ok = true;
+
+    for (; usual != NULL; usual = usual->next) {
+        ok = (site_has_header_of(slot->site, usual->data) || append(&slot->headers, usual->data)) &&
+             ok;
     }
     return ok;
 }
@@ -307,20 +329,15 @@ static bool append_site_headers(struct slot *slot, bool at_home, bool *has_conne
 static bool set_headers(struct slot *slot, bool at_home)
 {
     const struct site *site = slot->site;
-    bool has_connection = false;
+    struct curl_slist *usual =
+        site->reuse_connection ? slot->probe->kept_headers : slot->probe->fresh_headers;
     bool ok = true;
 
     if (slot->headers == NULL && site->headers == NULL && site->bearer_token == NULL &&
         !slot->send_body) {
-        return SET(CURLOPT_HTTPHEADER, site->reuse_connection ? NULL : slot->probe->close_header);
+        return SET(CURLOPT_HTTPHEADER, usual);
     }
-    ok = append_site_headers(slot, at_home, &has_connection);
-
-    if (!slot->site->reuse_connection && !has_connection) {
-        /* The server closes first then, and no TIME_WAIT stays with us. HTTP/2 has no such
-         * header, and libcurl leaves it out there. */
-        ok = append(&slot->headers, CONNECTION_CLOSE) && ok;
-    }
+    ok = append_site_headers(slot, at_home) && append_usual_headers(slot, usual);
     if (slot->send_body) {
         ok = append(&slot->headers, "Expect:") && ok; /* no second round trip before a body */
     }
@@ -438,6 +455,7 @@ static bool set_proxy(struct slot *slot)
     SET(CURLOPT_PROXY, through);
     SET(CURLOPT_NOPROXY, "");
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+    SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent); /* in what is said to the proxy */
     if (slot->proxy.user != NULL) {
         SET(CURLOPT_PROXYAUTH, CURLAUTH_BASIC);
         SET(CURLOPT_PROXYUSERNAME, slot->proxy.user);
@@ -478,9 +496,8 @@ static bool set_base(struct slot *slot)
     bool ok = true;
 
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(CURLOPT_USERAGENT, slot->probe->settings.user_agent);
     SET(CURLOPT_HTTP09_ALLOWED, 0L);
-    SET(CURLOPT_ACCEPT_ENCODING, "");   /* all that libcurl can decode */
+    SET(CURLOPT_ACCEPT_ENCODING, slot->probe->encodings);
     SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* else it is walked through at the end of each check */
     SET(CURLOPT_PROXY, "");
     SET(CURLOPT_NOSIGNAL, 1L);
@@ -529,15 +546,67 @@ static bool renew_handle(struct slot *slot)
     }
     curl_easy_cleanup(slot->easy);
     slot->easy = fresh;
-    slot->is_based = false;
+    slot->holds = HANDLE_NOTHING;
     slot->has_header = false;
     return true;
+}
+
+/* All that this libcurl can decode, as Accept-Encoding has it. */
+static void encodings_put(char *out, size_t size)
+{
+    static const struct {
+        int feature;
+        const char *names;
+    } rows[] = {
+        {CURL_VERSION_LIBZ, "deflate, gzip"},
+        {CURL_VERSION_BROTLI, "br"},
+        {CURL_VERSION_ZSTD, "zstd"},
+    };
+    size_t len = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if ((curl_version_info(CURLVERSION_NOW)->features & rows[i].feature) != 0) {
+            len +=
+                (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "", rows[i].names);
+        }
+    }
+}
+
+static bool append_line(struct curl_slist **list, const char *name, const char *value)
+{
+    size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
+    char *line = mem_alloc(size, 1);
+
+    snprintf(line, size, "%s: %s", name, value);
+
+    bool ok = append(list, line);
+
+    free(line);
+    return ok;
+}
+
+/* Written once: from its options for them libcurl makes the two lines anew for each transfer. */
+static bool append_always(const struct probe *p, struct curl_slist **list)
+{
+    return append_line(list, "User-Agent", p->settings.user_agent) &&
+           append_line(list, "Accept-Encoding", p->encodings);
 }
 
 bool transfer_prepare(struct probe *p)
 {
     p->headers_linger = curl_version_info(CURLVERSION_NOW)->version_num < LINGERING_HEADER_FIXED;
-    return append(&p->close_header, CONNECTION_CLOSE);
+    encodings_put(p->encodings, sizeof(p->encodings));
+    /* The server closes first then, and no TIME_WAIT stays with us. HTTP/2 has no such header,
+     * and libcurl leaves it out there. */
+    return append_always(p, &p->kept_headers) && append_always(p, &p->fresh_headers) &&
+           append(&p->fresh_headers, "Connection: close");
+}
+
+void transfer_unprepare(struct probe *p)
+{
+    curl_slist_free_all(p->kept_headers);
+    curl_slist_free_all(p->fresh_headers);
 }
 
 int transfer_start(struct slot *slot, struct err *err)
@@ -553,11 +622,12 @@ int transfer_start(struct slot *slot, struct err *err)
 
     /* Nothing of an earlier site or hop, its password least of all, is left in the handle. What
      * set_connection, set_request and set_tls set for a plain one they set each time. */
-    if (!slot->is_based || !plain) {
+    if (slot->holds == HANDLE_MORE) {
         curl_easy_reset(slot->easy);
-        ok = set_base(slot);
+        slot->holds = HANDLE_NOTHING;
     }
-    slot->is_based = plain;
+    ok = slot->holds == HANDLE_BASE || set_base(slot);
+    slot->holds = plain ? HANDLE_BASE : HANDLE_MORE;
     ok = set_connection(slot) && ok;
     ok = set_tls(slot) && ok;
     ok = set_request(slot) && ok;

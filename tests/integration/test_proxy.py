@@ -61,6 +61,9 @@ def test_a_site_is_fetched_through_its_proxy(kind, proxy, sited, secure, certs, 
     tls, wrote_too = check(tmp_path, certs, secure.url(), through, env=env)
     assert tls["status"] == "up" and tls["tls"]["version"] == "TLSv1.3", tls
     assert one.asked[1] == f"127.0.0.1:{secure.port}"
+    for agents in one.agents:
+        assert len(agents) == 1 and agents[0].startswith("sitewatch/"), one.agents
+    assert len(one.agents) == (0 if kind.startswith("socks") else 2)
     for text in (wrote, wrote_too):
         assert SECRET not in text and "pr@ss-w0rd" not in text and "me:" not in text
     for event in (plain, tls):

@@ -19,6 +19,7 @@ class Proxy:
         self.credentials = credentials
         self.answer = answer
         self.asked = []  # "host:port" or the URL of a plain request
+        self.agents = []  # the User-Agent lines of each request to it, without their name
         self.context = None
         if certificate is not None:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -67,6 +68,7 @@ class Proxy:
         lines = head.decode("latin-1").split("\r\n")
         method, url, _ = lines[0].split(" ")
         self.asked.append(url)
+        self.agents.append([l.partition(": ")[2] for l in lines if l.lower().startswith("user-agent:")])
         if self.answer == "close":
             return
         if self.answer == "garbage":
