@@ -18,7 +18,9 @@
 #include "producer/resolver_cache.h"
 #include "producer/resolver_channel.h"
 #include "producer/resolver_host.h"
+#include "producer/resolver_hosts.h"
 #include "producer/resolver_names.h"
+#include "producer/resolver_order.h"
 
 struct resolver_request {
     TAILQ_ENTRY(resolver_request) link;
@@ -49,6 +51,7 @@ struct resolver {
     ares_channel channel;
     struct loop *loop;
     int64_t ttl_min_s, ttl_max_s, negative_ttl_s;
+    struct resolver_hosts *hosts;
     struct resolver_cache *cache;
     struct name_table lookups; /* all of them */
     struct lookup_list waiting, done;
@@ -86,6 +89,7 @@ static void on_addrinfo(void *context, int status, int timeouts, struct ares_add
     lookup->found.count = 0;
     if (status == ARES_SUCCESS) {
         lookup->ttl_s = resolver_channel_read(result, &lookup->found);
+        resolver_order(&lookup->found);
         ares_freeaddrinfo(result);
     }
     lookup->state = DONE;
@@ -195,7 +199,11 @@ static void lookup_deliver(struct lookup *lookup)
 static void lookup_ask(struct lookup *lookup, int ai_family)
 {
     struct resolver *r = lookup->resolver;
-    struct ares_addrinfo_hints hints = {.ai_family = ai_family, .ai_socktype = SOCK_STREAM};
+    struct ares_addrinfo_hints hints = {
+        .ai_family = ai_family,
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = ARES_AI_NOSORT, /* resolver_order does it */
+    };
 
     lookup->state = ASKED;
     lookup->ai_family = ai_family;
@@ -314,6 +322,12 @@ struct resolver_request *resolver_ask(struct resolver *r, const char *host,
     case HOST_NAMED:
         break;
     }
+    if (resolver_hosts_find(r->hosts, name, family, now_ns, &addresses)) {
+        resolver_order(&addresses);
+        metric_add(r->counts[RESOLVER_FOUND], 1);
+        answer_at_once(on_answer, context, RESOLVER_FOUND, NULL, &addresses);
+        return NULL;
+    }
     const char *reason = resolver_cache_get(r->cache, name, family, now_ns, &addresses);
 
     if (reason != NULL) {
@@ -336,7 +350,7 @@ struct resolver_request *resolver_ask(struct resolver *r, const char *host,
     };
     TAILQ_INSERT_TAIL(&lookup->requests, request, link);
     ask_waiting(r);
-    /* What c-ares answered at once, from the hosts file, is settled here when it is ours; another
+    /* What c-ares answered at once, as it has no socket, is settled here when it is ours; another
      * caller's is not, as that one does not expect to be called now. */
     return mine && lookup_settle(lookup) ? NULL : request;
 }
@@ -411,6 +425,8 @@ struct resolver *resolver_new(const struct resolver_settings *settings, struct l
     r->ttl_min_s = settings->ttl_min_s;
     r->ttl_max_s = settings->ttl_max_s;
     r->negative_ttl_s = settings->negative_ttl_s;
+    r->hosts =
+        resolver_hosts_new(settings->hosts_file == NULL ? "/etc/hosts" : settings->hosts_file);
     r->cache = resolver_cache_new(RESOLVER_NAMES_MAX);
     TAILQ_INIT(&r->waiting);
     TAILQ_INIT(&r->done);
@@ -429,6 +445,7 @@ void resolver_free(struct resolver *r)
     while ((node = name_table_drain(&r->lookups)) != NULL) {
         lookup_free((struct lookup *)node);
     }
+    resolver_hosts_free(r->hosts);
     resolver_cache_free(r->cache);
     free(r);
 }

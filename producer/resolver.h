@@ -3,10 +3,10 @@
  *
  * Answers are kept for their TTL, within ttl_min_s..ttl_max_s; a name that does not exist is kept
  * for negative_ttl_s; failures and time-outs are not kept. Requests for a name that is already
- * being looked up wait for that answer. /etc/hosts comes first. A host is taken as a whole name:
- * search domains are not put behind it.
- * "localhost" and "*.localhost" are loopback and "*.invalid" does not exist, without a query
- * (RFC 6761, 6.3 and 6.4). A numeric address is its own answer.
+ * being looked up wait for that answer. /etc/hosts comes first, and what it says is not kept. A
+ * host is taken as a whole name: search domains are not put behind it. "localhost" and
+ * "*.localhost" are loopback and "*.invalid" does not exist, without a query (RFC 6761, 6.3
+ * and 6.4). A numeric address is its own answer.
  *
  * It knows nothing of HTTP; it is the one owner of ares.h.
  */
@@ -43,13 +43,14 @@ struct resolver_answer {
     const char *reason; /* c-ares' words when it is not FOUND */
     size_t count;
     struct sockaddr_storage
-        addresses[RESOLVER_ADDRESSES_MAX]; /* port 0; c-ares' (RFC 6724) order */
+        addresses[RESOLVER_ADDRESSES_MAX]; /* port 0; in the order of resolver_order.h */
 };
 
 struct resolver_settings {
-    const char *servers; /* "127.0.0.1:5353,[::1]:53"; NULL: those of /etc/resolv.conf */
-    int64_t timeout_ms;  /* of the first try at one server, doubled each round; default 2000 */
-    int64_t tries;       /* rounds through all servers; default 2 */
+    const char *servers;    /* "127.0.0.1:5353,[::1]:53"; NULL: those of /etc/resolv.conf */
+    const char *hosts_file; /* NULL: /etc/hosts */
+    int64_t timeout_ms;     /* of the first try at one server, doubled each round; default 2000 */
+    int64_t tries;          /* rounds through all servers; default 2 */
     int64_t ttl_min_s, ttl_max_s, negative_ttl_s;
 };
 

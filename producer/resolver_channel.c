@@ -20,7 +20,7 @@ static void open_library(void)
 static int open_channel(const struct resolver_settings *settings, ares_sock_state_cb on_socket,
                         void *context, ares_channel *channel, struct err *err)
 {
-    static char hosts_file_first[] = "fb";
+    static char servers_alone[] = "b"; /* the hosts file is resolver_hosts' */
     struct ares_options options = {
         /* A host of a URL is a whole name: a search domain behind it would be another site. 1.18
          * does not heed the flag, but that there are no domains. */
@@ -28,7 +28,7 @@ static int open_channel(const struct resolver_settings *settings, ares_sock_stat
         .ndomains = 0,
         .timeout = (int)settings->timeout_ms,
         .tries = (int)settings->tries,
-        .lookups = hosts_file_first,
+        .lookups = servers_alone,
         .sock_state_cb = on_socket,
         .sock_state_cb_data = context,
     };
@@ -110,7 +110,11 @@ int resolver_channel_read(const struct ares_addrinfo *result, struct resolver_ad
     int ttl_s = INT_MAX;
 
     for (const struct ares_addrinfo_node *n = result->nodes; n != NULL; n = n->ai_next) {
-        resolver_addresses_add(found, n->ai_addr);
+        struct resolver_address address;
+
+        if (resolver_address_from(n->ai_addr, &address)) {
+            resolver_addresses_add(found, &address, RESOLVER_ANY);
+        }
         ttl_s = n->ai_ttl < ttl_s ? n->ai_ttl : ttl_s;
     }
     for (const struct ares_addrinfo_cname *c = result->cnames; c != NULL; c = c->next) {

@@ -25,8 +25,8 @@ enum resolver_outcome resolver_channel_outcome(int status);
  * be had. */
 bool resolver_channel_may_ask(const char **reason);
 
-/* Add the addresses of an answer to *found, and return the smallest TTL of all its records: 0 from
- * the hosts file, and from a chain of aliases that of the alias that ends first. */
+/* Add the addresses of an answer to *found, and return the smallest TTL of all its records: of a
+ * chain of aliases that of the alias that ends first. */
 int resolver_channel_read(const struct ares_addrinfo *result, struct resolver_addresses *found);
 
 #endif

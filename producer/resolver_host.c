@@ -7,22 +7,36 @@
 static const struct resolver_address loopback_6 = {.ipv6 = true, .bytes = {[15] = 1}};
 static const struct resolver_address loopback_4 = {.ipv6 = false, .bytes = {127, 0, 0, 1}};
 
-static void add_wanted(struct resolver_addresses *known, const struct resolver_address *address,
-                       enum resolver_family family)
-{
-    if (family == RESOLVER_ANY || (family == RESOLVER_IPV6) == address->ipv6) {
-        known->list[known->count++] = *address;
-    }
-}
-
-static bool read_numeric(const char *host, struct resolver_address *address)
+bool resolver_address_read(const char *text, struct resolver_address *address)
 {
     *address = (struct resolver_address){0};
-    if (inet_pton(AF_INET, host, address->bytes) == 1) {
+    if (inet_pton(AF_INET, text, address->bytes) == 1) {
         return true;
     }
     address->ipv6 = true;
-    return inet_pton(AF_INET6, host, address->bytes) == 1;
+    return inet_pton(AF_INET6, text, address->bytes) == 1;
+}
+
+bool resolver_address_from(const struct sockaddr *from, struct resolver_address *address)
+{
+    *address = (struct resolver_address){.ipv6 = from->sa_family == AF_INET6};
+    if (from->sa_family == AF_INET) {
+        memcpy(address->bytes, &((const struct sockaddr_in *)from)->sin_addr, 4);
+    } else if (from->sa_family == AF_INET6) {
+        memcpy(address->bytes, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void resolver_addresses_add(struct resolver_addresses *addresses,
+                            const struct resolver_address *address, enum resolver_family family)
+{
+    if (addresses->count < RESOLVER_ADDRESSES_MAX &&
+        (family == RESOLVER_ANY || (family == RESOLVER_IPV6) == address->ipv6)) {
+        addresses->list[addresses->count++] = *address;
+    }
 }
 
 static bool is_label_byte(char c)
@@ -72,37 +86,19 @@ enum host_kind resolver_host_read(const char *host, enum resolver_family family,
     struct resolver_address numeric;
 
     known->count = 0;
-    if (read_numeric(host, &numeric)) {
-        add_wanted(known, &numeric, family);
+    if (resolver_address_read(host, &numeric)) {
+        resolver_addresses_add(known, &numeric, family);
         return known->count > 0 ? HOST_KNOWN : HOST_ABSENT;
     }
     if (!read_name(host, name)) {
         return HOST_BAD;
     }
     if (is_under(name, "localhost")) {
-        add_wanted(known, &loopback_6, family);
-        add_wanted(known, &loopback_4, family);
+        resolver_addresses_add(known, &loopback_6, family);
+        resolver_addresses_add(known, &loopback_4, family);
         return HOST_KNOWN;
     }
     return is_under(name, "invalid") ? HOST_ABSENT : HOST_NAMED;
-}
-
-void resolver_addresses_add(struct resolver_addresses *addresses, const struct sockaddr *address)
-{
-    struct resolver_address *to = &addresses->list[addresses->count];
-
-    if (addresses->count == RESOLVER_ADDRESSES_MAX) {
-        return;
-    }
-    if (address->sa_family == AF_INET) {
-        *to = (struct resolver_address){.ipv6 = false};
-        memcpy(to->bytes, &((const struct sockaddr_in *)address)->sin_addr, 4);
-        addresses->count++;
-    } else if (address->sa_family == AF_INET6) {
-        *to = (struct resolver_address){.ipv6 = true};
-        memcpy(to->bytes, &((const struct sockaddr_in6 *)address)->sin6_addr, 16);
-        addresses->count++;
-    }
 }
 
 void resolver_addresses_give(const struct resolver_addresses *addresses,

@@ -36,8 +36,14 @@ enum host_kind {
 enum host_kind resolver_host_read(const char *host, enum resolver_family family,
                                   char name[HOST_NAME_SIZE], struct resolver_addresses *known);
 
-/* Add what is in an IPv4 or IPv6 address, if there is room; other families are left out. */
-void resolver_addresses_add(struct resolver_addresses *addresses, const struct sockaddr *address);
+/* A numeric address without a zone. */
+bool resolver_address_read(const char *text, struct resolver_address *address);
+/* What is in an IPv4 or IPv6 address; false for other families. */
+bool resolver_address_from(const struct sockaddr *from, struct resolver_address *address);
+
+/* Add one, if it is of the family and there is room. */
+void resolver_addresses_add(struct resolver_addresses *addresses,
+                            const struct resolver_address *address, enum resolver_family family);
 
 /* Set the answer's count and addresses. */
 void resolver_addresses_give(const struct resolver_addresses *addresses,

@@ -717,44 +717,52 @@ static void test_no_descriptor_to_ask_with(void **state)
     stand_down(&stand);
 }
 
-/* The first name with an IPv4 address in the hosts file that a server would be asked for. */
-static bool name_of_hosts_file(char name[HOST_NAME_SIZE], char address[64])
-{
-    FILE *file = fopen("/etc/hosts", "r");
-    struct resolver_addresses unused;
-    char host[256];
-    char line[1024];
-    bool found = false;
-
-    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
-        found = sscanf(line, "%63[0-9.] %255s", address, host) == 2 &&
-                resolver_host_read(host, RESOLVER_ANY, name, &unused) == HOST_NAMED;
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return found;
-}
+/* --- The hosts file --- */
 
 static void test_hosts_file(void **state)
 {
-    char name[HOST_NAME_SIZE];
-    char address[64];
+    char path[] = "/tmp/sitewatch-hosts-XXXXXX";
+    struct resolver_settings settings = {.timeout_ms = 2000, .tries = 1, .hosts_file = path};
+    int fd = mkstemp(path);
     struct stand stand;
+    struct err err;
 
     (void)state;
-    if (!name_of_hosts_file(name, address)) {
-        skip();
-    }
-    stand_up(&stand, "", 2000, 1);
-    struct caller caller = {0};
+    assert_true(fd >= 0);
+    dprintf(fd, "192.0.2.9 a.test localhost\n");
+    stand_up(&stand, "a.test A 192.0.2.1 60\nb.test A 192.0.2.2 60", 2000, 1);
+    resolver_free(stand.resolver);
+    settings.servers = stand.servers;
+    stand.resolver = resolver_new(&settings, stand.loop, stand.metrics, &err);
+    assert_non_null(stand.resolver);
 
-    begin(&stand, &caller, name, RESOLVER_IPV4, NOW);
-    assert_int_equal(caller.calls, 1);
-    assert_int_equal(caller.answer.outcome, RESOLVER_FOUND);
-    assert_non_null(strstr(texts(&caller.answer), address));
-    assert_int_equal(stand.queries, 0);
+    static const struct {
+        const char *name, *host;
+        int64_t now_ns;
+        const char *addresses;
+        size_t queries;
+    } rows[] = {
+        {"a name of the file is not asked for", "A.test.", NOW, "192.0.2.9", 0},
+        {"its names come after what is settled", "localhost", NOW, "127.0.0.1", 0},
+        {"another name is asked for", "b.test", NOW, "192.0.2.2", 1},
+        {"what the file said is not kept", "a.test", NOW + 2 * NS_PER_SEC, "192.0.2.1", 2},
+    };
+
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        print_message("  %s\n", rows[i].name);
+        if (i == ROWS(rows) - 1) {
+            assert_int_equal(ftruncate(fd, 0), 0);
+        }
+        struct caller caller = ask(&stand, rows[i].host, RESOLVER_IPV4, rows[i].now_ns);
+
+        assert_int_equal(caller.answer.outcome, RESOLVER_FOUND);
+        assert_string_equal(texts(&caller.answer), rows[i].addresses);
+        assert_int_equal(stand.queries, rows[i].queries);
+    }
+    assert_int_equal(counted(&stand, "result=\"found\""), 3);
     stand_down(&stand);
+    close(fd);
+    unlink(path);
 }
 
 int main(void)
