@@ -11,12 +11,14 @@ CFLAGS  ?= -O2 -g
 BUILD   ?= build
 FORTIFY ?= -D_FORTIFY_SOURCE=2
 PYTHON  ?= /usr/bin/python3
+# Sanitizers bring their own: without a name it is the C library's.
+ALLOCATOR ?= libtcmalloc_minimal
 PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3 libsodium \
-            libsystemd zlib
+            libsystemd zlib $(ALLOCATOR)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
-                $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CPPFLAGS)
+                $(if $(ALLOCATOR),-DHAVE_TCMALLOC) $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(CPPFLAGS)
 # What is built does not say where it was built.
 PREFIX_MAP   ?= -ffile-prefix-map=$(CURDIR)=.
 WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
@@ -126,11 +128,11 @@ docs-options: all ## put the programs' options into man/ and docs/settings.md
 # Sanitizers change what the compiler sees, and so its warnings: only lint makes those errors.
 
 ASAN_FLAGS := CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE
-TSAN_FLAGS := CFLAGS='-O1 -g -fsanitize=thread' FORTIFY=-U_FORTIFY_SOURCE \
+              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE ALLOCATOR=
+TSAN_FLAGS := CFLAGS='-O1 -g -fsanitize=thread' FORTIFY=-U_FORTIFY_SOURCE ALLOCATOR= \
               LINK_IN=tests/stand/tsan/c11threads.c
 FUZZ_FLAGS := CC=clang CFLAGS='-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
-              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE
+              -fno-sanitize-recover=all' FORTIFY=-U_FORTIFY_SOURCE ALLOCATOR=
 COVERAGE_FLAGS := CFLAGS='-O0 -g --coverage -fprofile-update=atomic' FORTIFY=-U_FORTIFY_SOURCE \
                   PREFIX_MAP=
 

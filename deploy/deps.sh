@@ -5,7 +5,7 @@ set -euo pipefail
 
 build=(gcc libc6-dev make pkg-config git libcurl4-openssl-dev librdkafka-dev libpq-dev
     libpcre2-dev libcjson-dev libconfig-dev libmicrohttpd-dev libc-ares-dev libssl-dev uthash-dev
-    libsqlite3-dev libsodium-dev zlib1g-dev libsystemd-dev)
+    libsqlite3-dev libsodium-dev zlib1g-dev libsystemd-dev libgoogle-perftools-dev)
 image=(ca-certificates)
 demo=(postgresql procps openssl ca-certificates curl)
 # For tests that find a Kafka and a Postgres running.

@@ -1,7 +1,6 @@
 #include "producer/loader.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -14,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "producer/source.h"
 #include "producer/tls.h"
 
@@ -216,7 +216,7 @@ static void load(struct loader *l, bool first)
     if (carry_out(l, change)) {
         say_loaded(l, first, &counts, (clock_mono_ns() - began_ns) / NS_PER_MS);
     }
-    malloc_trim(0); /* the file's tree is several times what stays of it */
+    mem_give_back(); /* the file's tree is several times what stays of it */
 }
 
 /* Those of sites whose files cannot be used are taken out. */

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -300,7 +299,7 @@ static void turn(struct shards *s)
     if (s->was_read) {
         s->was_read = false;
         s->settings.settle(s->settings.context);
-        malloc_trim(0); /* many messages took several times what stays of them */
+        mem_give_back(); /* many messages took several times what stays of them */
     }
     follow_group(s);
     tell(s);
