@@ -282,6 +282,17 @@ static void exchange_add(struct exchange *x, const char *bytes, size_t len)
     x->body[x->len] = '\0';
 }
 
+/* A NUL would end the path for all who read it as text: it becomes a byte that is refused. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    for (char *nul = strstr(text, "%00"); nul != NULL; nul = strstr(nul, "%00")) {
+        memcpy(nul + 1, "FF", 2);
+    }
+    return MHD_http_unescape(text);
+}
+
 static void refuse(const struct http *http, const struct exchange *x, struct answer *a)
 {
     switch (x->refused) {
@@ -384,12 +395,12 @@ struct http *http_new(const struct http_settings *settings, struct metrics *metr
     }
     http->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, s->listen_fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_THREAD_POOL_SIZE,
-        (unsigned)s->threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->connections_max,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)s->connections_per_address_max,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)s->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_ARRAY, s->cert_pem == NULL ? none : tls,
-        MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)s->threads, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)s->connections_per_address_max, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)s->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_ARRAY, s->cert_pem == NULL ? none : tls, MHD_OPTION_END);
     if (http->daemon == NULL) {
         err_set(err, ERR_FATAL, "the HTTP server does not start%s",
                 s->cert_pem == NULL ? "" : "; do the certificate and its key fit?");

@@ -52,10 +52,15 @@ struct range {
 
 static bool read_range(const struct request *r, struct range *range, struct answer *a)
 {
-    return request_time(r, "from", TIME_MIN_US, &range->from_us, a) &&
-           request_time(r, "to", TIME_MAX_US, &range->to_us, a) &&
-           request_int(r, "page", 1, PAGE_MAX, 1, &range->page, a) &&
-           request_int(r, "size", 1, SIZE_MAX_ROWS, SIZE_DEFAULT, &range->size, a);
+    bool read = request_time(r, "from", TIME_MIN_US, &range->from_us, a) &&
+                request_time(r, "to", TIME_MAX_US, &range->to_us, a) &&
+                request_int(r, "page", 1, PAGE_MAX, 1, &range->page, a) &&
+                request_int(r, "size", 1, SIZE_MAX_ROWS, SIZE_DEFAULT, &range->size, a);
+
+    if (read && range->from_us > range->to_us) {
+        answer_problem_at(a, 422, "parameter", "from", "from: is after to");
+    }
+    return read && range->from_us <= range->to_us;
 }
 
 /* The last four parameters of the statements below; one row more than a page tells of the next. */

@@ -64,6 +64,11 @@ static int read_pem(struct service *s, struct err *err)
     return 0;
 }
 
+static const char *listen_address(const struct options *o)
+{
+    return o->common.listen == NULL ? API_LISTEN : o->common.listen;
+}
+
 /* What can be wrong about the settings without anybody else. */
 static int read_settings(struct service *s, struct err *err)
 {
@@ -127,7 +132,7 @@ static int wait_for_tokens(struct service *s, bool *exists, struct err *err)
         }
         if (why.kind != ERR_RETRY) {
             *err = why;
-            return err_context(err, "the database is not ours, or not migrated (consumer migrate)");
+            return err_context(err, "the database is not ours, or not migrated");
         }
         if (strcmp(said.message, why.message) != 0) {
             log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
@@ -212,11 +217,8 @@ static int start_http(struct service *s, int listen_fd, struct err *err)
 
 static int start(struct service *s, struct err *err)
 {
-    const char *address =
-        s->options->common.listen == NULL ? API_LISTEN : s->options->common.listen;
     bool tokens = false;
-
-    int listen_fd = listen_open(address, BACKLOG, err);
+    int listen_fd = listen_open(listen_address(s->options), BACKLOG, err);
 
     if (listen_fd < 0) {
         return err_context(err, "listen");
@@ -282,7 +284,7 @@ int run(const struct options *options, struct err *err)
     if (s.signal_fd >= 0) {
         close(s.signal_fd);
     }
-    if (rc == 0) {
+    if (rc >= 0) {
         log_write(LOG_INFO, "stopped");
     }
     return rc < 0 ? -1 : 0;
@@ -291,7 +293,8 @@ int run(const struct options *options, struct err *err)
 int run_check(const struct options *options, struct err *err)
 {
     struct service s = {.options = options};
-    int rc = read_settings(&s, err);
+    int rc = listen_check(listen_address(options), err) < 0 ? err_context(err, "listen")
+                                                            : read_settings(&s, err);
 
     free_settings(&s);
     if (rc == 0) {

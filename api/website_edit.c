@@ -11,7 +11,8 @@
 #include "common/mem.h"
 #include "common/site_secrets.h"
 
-#define VERSION_SIZE 24
+#define VERSION_DIGITS_MAX 18
+#define VERSIONS_SIZE 256 /* more than a client that knows the site has of it */
 #define UNIQUE_VIOLATION "23505"
 
 /* --- What all share --- */
@@ -35,20 +36,32 @@ static void answer_taken(const struct site *site, struct answer *a)
     answer_problem_at(a, 409, "pointer", "/name", err.message);
 }
 
-/* The version that If-Match asks for: "7.123" and "7" are version 7; NULL when there is no
- * condition but that the site exists. What is no ETag of ours is that of no version. */
-static const char *if_match(const struct request *r, char version[VERSION_SIZE])
+/* The versions that If-Match asks for, as an array of Postgres: "7.123" and "7" are version 7. NULL
+ * when there is no condition but that the site exists. What is no ETag of ours is that of no
+ * version. */
+static const char *if_match(const struct request *r, char versions[VERSIONS_SIZE])
 {
     const char *text = request_header(r, "If-Match");
+    size_t used = 0;
 
     if (text == NULL || strcmp(text, "*") == 0) {
         return NULL;
     }
-    size_t digits = text[0] == '"' ? strspn(text + 1, "0123456789") : 0;
-    bool fits = digits > 0 && digits <= 18 && (text[1 + digits] == '.' || text[1 + digits] == '"');
+    used += (size_t)snprintf(versions, VERSIONS_SIZE, "{-1");
+    while (*text != '\0') {
+        size_t digits = text[0] == '"' ? strspn(text + 1, "0123456789") : 0;
+        bool fits = digits > 0 && digits <= VERSION_DIGITS_MAX &&
+                    (text[1 + digits] == '.' || text[1 + digits] == '"');
 
-    snprintf(version, VERSION_SIZE, "%.*s", fits ? (int)digits : 2, fits ? text + 1 : "-1");
-    return version;
+        if (fits && used + VERSION_DIGITS_MAX + sizeof(",}") <= VERSIONS_SIZE) {
+            used += (size_t)snprintf(versions + used, VERSIONS_SIZE - used, ",%.*s", (int)digits,
+                                     text + 1);
+        }
+        text += strcspn(text, ","); /* none of ours holds one */
+        text += strspn(text, ", \t");
+    }
+    snprintf(versions + used, VERSIONS_SIZE - used, "}");
+    return versions;
 }
 
 /* After an UPDATE that found no row: the site is not there, or is of another version. */
@@ -174,7 +187,7 @@ void website_post(const struct api *api, PGconn *conn, const struct request *r, 
 /* --- PUT and PATCH --- */
 
 static void update(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
-                   const struct site *site, const char *version, struct answer *a)
+                   const struct site *site, const char *versions, struct answer *a)
 {
     /* A change that changes nothing raises no version, so that nobody is told of it. */
     static const char sql[] =
@@ -186,7 +199,7 @@ static void update(const struct api *api, PGconn *conn, const struct request *r,
         "     IS DISTINCT FROM ($1, $2, $3::integer, $4, $5::boolean, $6::jsonb, 'api') AS changed"
         "   FROM websites WHERE website_id = $7 FOR UPDATE) old"
         " WHERE website_id = $7 AND deleted_at IS NULL"
-        " AND ($8::bigint IS NULL OR version = $8)";
+        " AND ($8::bigint[] IS NULL OR version = ANY ($8::bigint[]))";
     struct pg_params p = {0};
     struct pg_fault fault = {0};
     char *config = site_secrets_config(site, api->seal);
@@ -195,7 +208,7 @@ static void update(const struct api *api, PGconn *conn, const struct request *r,
 
     add_site(&p, site, config);
     pg_add_int(&p, id);
-    pg_add_text(&p, version);
+    pg_add_text(&p, versions);
 
     int rc = pg_execute(conn, "update website", sql, &p, &affected, &fault, &err);
 
@@ -255,7 +268,7 @@ static void merge(cJSON *options, const cJSON *patch)
 
 /* `given` is all options of the site, or those that change. */
 static void change_locked(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
-                          const cJSON *given, bool whole, const char *version, struct answer *a)
+                          const cJSON *given, bool whole, const char *versions, struct answer *a)
 {
     cJSON *config = read_options(conn, id, a);
     if (config == NULL) {
@@ -271,7 +284,7 @@ static void change_locked(const struct api *api, PGconn *conn, const struct requ
     }
     if (website_secrets_keep(options, stored, given, config, api->seal, &faults) &&
         website_body_read(options, stored, &api->rules, &site, &faults)) {
-        update(api, conn, r, id, &site, version, a);
+        update(api, conn, r, id, &site, versions, a);
         site_free(&site);
     } else {
         website_faults_answer(&faults, a);
@@ -284,14 +297,14 @@ static void change_locked(const struct api *api, PGconn *conn, const struct requ
 static void change(const struct api *api, PGconn *conn, const struct request *r, int64_t id,
                    const cJSON *given, bool whole, struct answer *a)
 {
-    char version[VERSION_SIZE];
+    char versions[VERSIONS_SIZE];
     struct err err;
 
     if (pg_run(conn, "BEGIN", &err) < 0) {
         db_fail(&err, a);
         return;
     }
-    change_locked(api, conn, r, id, given, whole, if_match(r, version), a);
+    change_locked(api, conn, r, id, given, whole, if_match(r, versions), a);
     if (a->status != 200) {
         db_roll_back(conn);
     } else if (pg_run(conn, "COMMIT", &err) < 0) {
@@ -381,7 +394,7 @@ void website_patch(const struct api *api, PGconn *conn, const struct request *r,
 void website_delete(const struct api *api, PGconn *conn, const struct request *r, struct answer *a)
 {
     struct pg_params p = {0};
-    char version[VERSION_SIZE];
+    char versions[VERSIONS_SIZE];
     int64_t id, affected = 0;
     struct err err;
 
@@ -390,12 +403,12 @@ void website_delete(const struct api *api, PGconn *conn, const struct request *r
         return;
     }
     pg_add_int(&p, id);
-    pg_add_text(&p, if_match(r, version));
+    pg_add_text(&p, if_match(r, versions));
     if (pg_execute(conn, "delete website",
                    "UPDATE websites SET deleted_at = now(), updated_at = now(),"
                    " version = version + 1"
                    " WHERE website_id = $1 AND deleted_at IS NULL"
-                   " AND ($2::bigint IS NULL OR version = $2)",
+                   " AND ($2::bigint[] IS NULL OR version = ANY ($2::bigint[]))",
                    &p, &affected, NULL, &err) < 0) {
         db_fail(&err, a);
     } else if (affected == 0) {

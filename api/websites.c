@@ -12,7 +12,6 @@
 #define PAGE_MAX 1000000
 #define CURSOR_BYTES_MAX 4096
 #define ID_SIZE 24
-#define TAG_HASH_BYTES 8
 
 /* `status` is an option: the response codes that are up. What the site is now is its `state`.
  *
@@ -295,9 +294,10 @@ static void list_sites(PGconn *conn, const struct request *r, const struct list 
         return;
     }
     int last = PQntuples(result) - 1;
-    char *next = last + 1 == list->size ? cursor_make(list->sort, PQgetvalue(result, last, 3),
-                                                      PQgetvalue(result, last, 2))
-                                        : NULL;
+    bool full = last + 1 == list->size && !PQgetisnull(result, last, 1);
+    char *next =
+        full ? cursor_make(list->sort, PQgetvalue(result, last, 3), PQgetvalue(result, last, 2))
+             : NULL;
 
     answer_list(result, list, next, a);
     if (next != NULL) {
@@ -333,12 +333,10 @@ void websites_find(const struct api *api, PGconn *conn, const struct request *r,
  * check, when a location falls silent. */
 static void put_tag(struct answer *a, const char *version)
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
-    char hex[2 * TAG_HASH_BYTES + 1];
+    char tag[ANSWER_TAG_SIZE];
 
-    crypto_hash_sha256(hash, (const unsigned char *)a->body, a->len);
-    sodium_bin2hex(hex, sizeof(hex), hash, TAG_HASH_BYTES);
-    answer_headerf(a, "ETag", "\"%s.%s\"", version, hex);
+    answer_tag(a->body, a->len, tag);
+    answer_headerf(a, "ETag", "\"%s.%s", version, tag + 1); /* after its own mark */
 }
 
 void websites_answer(PGconn *conn, const struct request *r, int64_t website_id, int status,

@@ -35,11 +35,12 @@ def test_a_site_is_made_read_changed_and_deleted(api):
     assert patched.json()["seconds"] == 60 and "pattern" not in patched.json()
     assert patched.json()["tags"] == ["shop"] and patched.json()["version"] == 2
 
-    late = api.ask("PUT", f"/websites/{site['id']}", {"url": "https://example.com/b"},
-                   headers={"If-Match": '"1"'})
-    assert late.status == 412
+    for known in ('"1"', '"x", "1.5"', 'W/"2"', '"3', "2", '"2x"', '"99999999999999999999"', ""):
+        late = api.ask("PUT", f"/websites/{site['id']}", {"url": "https://example.com/b"}, headers={"If-Match": known})
+        assert late.status == 412, known
     # What GET has shown may be sent back as it is, and changes nothing.
-    same = api.ask("PUT", f"/websites/{site['id']}", patched.json(), headers={"If-Match": '"2"'})
+    same = api.ask("PUT", f"/websites/{site['id']}", patched.json(),
+                   headers={"If-Match": '"x", "7.1",W/"8" , ' + patched.headers["ETag"]})
     assert same.status == 200 and same.json() == patched.json()
     by_url = api.ask("PUT", "/websites", {"url": "https://example.com/a", "seconds": 5})
     assert by_url.status == 200 and by_url.json()["version"] == 3 and "tags" not in by_url.json()
@@ -102,6 +103,7 @@ def test_text_with_sql_and_headers_in_it_is_text(api):
     assert api.ask("GET", f"/websites?status={quoted}").status == 400
     assert api.ask("GET", f"/websites/{quoted}").status == 404
     assert api.ask("GET", "/websites?keyword=%00").status == 400
+    assert [api.ask("GET", path).status for path in ("/%00", "/healthz%00x", f"/websites/{site['id']}%00")] == [400] * 3
     assert api.ask("GET", "/websites?keyword=%ff").status == 400
     assert api.ask("GET", "/websites?keyword=%0d%0aX-Evil:1").json()["total"] == 0
     name = api.ask("POST", "/websites", {"url": "https://b/", "name": "a\r\nX-Evil: 1"})
@@ -130,6 +132,8 @@ def test_pages_and_cursors_give_every_site_once(api):
     assert api.ask("GET", "/websites?tag=even").json()["total"] == 13
     assert api.ask("GET", "/website?keyword=SITE-07.EX").json()["items"][0]["name"] == "site-07"
     assert api.ask("GET", "/website").pointers() == ["keyword"]
+    assert "next" not in api.ask("GET", "/websites?size=1&keyword=nowhere").json()
+    assert "next" not in api.ask("GET", "/websites?size=1&page=1000").json()
     cursor = api.ask("GET", "/websites?size=7").json()["next"]
     assert api.ask("GET", f"/websites?sort=name&cursor={cursor}").pointers() == ["cursor"]
 
@@ -206,6 +210,8 @@ def test_incidents_are_listed(api):
     assert [i["checks"] for i in api.ask("GET", "/incidents?open=false").json()["items"]] == [2, 4]
     assert api.ask("GET", "/incidents?website_id=999").json()["items"] == []
     assert api.ask("GET", "/incidents?open=maybe").pointers() == ["open"]
+    backwards = api.ask("GET", "/incidents?from=2026-11-22T00:00:00Z&to=2026-11-21T00:00:00Z")
+    assert backwards.status == 422 and backwards.pointers() == ["from"]
     assert {i["scope"] for i in api.ask("GET", "/incidents?scope=location").json()["items"]} == {"location"}
 
 
@@ -417,6 +423,9 @@ def test_wrong_settings_are_said(api_database):
     empty = sitewatch.run("api", "--listen", "127.0.0.1:0",
                           env={"POSTGRES_DSN": api_database.postgres.dsn("postgres")})
     assert empty.returncode == 1 and "consumer migrate" in empty.stderr
+    early = sitewatch.run("api", "token", "create", "--owner", "me",
+                          env={"POSTGRES_DSN": api_database.postgres.dsn("postgres")})
+    assert early.returncode == 1 and "(42P01); is the database migrated (consumer migrate)?" in early.stderr
     before = sitewatch.run("api", "token", "list", env=api_database.env).stdout
     for args in ([], ["token", "create", "--owner", "me"]):
         valid = sitewatch.run("api", *args, "--check-config", env=api_database.env)
