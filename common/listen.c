@@ -79,26 +79,44 @@ static const char *any_address(void)
     return "::";
 }
 
-int listen_open(const char *text, int backlog, struct err *err)
+/* The address that the text is. *found is to be freed by freeaddrinfo. */
+static int listen_parse(const char *text, struct addrinfo **found, struct err *err)
 {
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
                                    .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
     const char *port = NULL;
     char *host = NULL;
+    int rc = -1;
+
+    if (listen_split(text, &host, &port, err) == 0 && port_check(port, err) == 0) {
+        rc = getaddrinfo(host[0] == '\0' ? any_address() : host, port, &hints, found) == 0
+                 ? 0
+                 : err_set(err, ERR_INVALID, "\"%s\" is not a numeric address", host);
+    }
+    free(host);
+    return rc;
+}
+
+int listen_check(const char *text, struct err *err)
+{
+    struct addrinfo *found;
+
+    if (listen_parse(text, &found, err) < 0) {
+        return err_context(err, "\"%s\"", text);
+    }
+    freeaddrinfo(found);
+    return 0;
+}
+
+int listen_open(const char *text, int backlog, struct err *err)
+{
+    struct addrinfo *found;
     int fd = -1;
 
-    if (listen_split(text, &host, &port, err) != 0 || port_check(port, err) != 0) {
-        goto out;
+    if (listen_parse(text, &found, err) == 0) {
+        fd = socket_bind(found, backlog, err);
+        freeaddrinfo(found);
     }
-    if (getaddrinfo(host[0] == '\0' ? any_address() : host, port, &hints, &found) != 0) {
-        err_set(err, ERR_INVALID, "\"%s\" is not a numeric address", host);
-        goto out;
-    }
-    fd = socket_bind(found, backlog, err);
-    freeaddrinfo(found);
-out:
-    free(host);
     if (fd < 0) {
         err_context(err, "\"%s\"", text);
     }

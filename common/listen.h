@@ -16,6 +16,9 @@
  */
 int listen_open(const char *text, int backlog, struct err *err) MUST_CHECK;
 
+/* The text alone; no socket is made. ERR_INVALID as above. */
+int listen_check(const char *text, struct err *err) MUST_CHECK;
+
 /* The port in use. */
 uint16_t listen_port(int fd);
 

@@ -10,7 +10,10 @@
 
 #include "common/clock.h"
 #include "common/health.h"
+#include "common/listen.h"
 #include "common/log.h"
+
+#define LISTEN_OFF "off"
 
 const char *const options_log_formats[] = {"logfmt", "json", NULL};
 
@@ -75,7 +78,7 @@ int options_start_admin(const struct common_options *common, const char *default
     char address[256];
 
     atomic_store(&health->beat_ns, clock_mono_ns());
-    if (strcmp(listen, "off") == 0) {
+    if (strcmp(listen, LISTEN_OFF) == 0) {
         return 0;
     }
     int host_len = (int)(strrchr(listen, ':') == NULL ? 0 : strrchr(listen, ':') - listen);
@@ -91,6 +94,14 @@ int options_start_admin(const struct common_options *common, const char *default
     snprintf(address, sizeof(address), "%.*s:%u", host_len, listen, admin_port(*admin));
     log_write(LOG_INFO, "admin endpoint", LOG_S("address", address));
     return 0;
+}
+
+int options_check_admin(const struct common_options *common, struct err *err)
+{
+    if (common->listen == NULL || strcmp(common->listen, LISTEN_OFF) == 0) {
+        return 0;
+    }
+    return listen_check(common->listen, err) < 0 ? err_context(err, "listen") : 0;
 }
 
 int options_ask_health(const struct common_options *common, const char *default_listen, bool tls,

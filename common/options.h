@@ -53,6 +53,9 @@ int options_start_admin(const struct common_options *common, const char *default
                         const struct metrics *metrics, struct admin_health *health,
                         struct admin **admin, struct err *err) MUST_CHECK;
 
+/* Whether options_start_admin would take what --listen says. ERR_INVALID. */
+int options_check_admin(const struct common_options *common, struct err *err) MUST_CHECK;
+
 /* --health: whether the program that listens where the settings say is well. ERR_INVALID for
  * "off" and for port 0, ERR_FATAL when it is not well. */
 int options_ask_health(const struct common_options *common, const char *default_listen, bool tls,

@@ -23,6 +23,7 @@ static void on_notice(void *context, const PGresult *result)
               LOG_S("message", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)));
 }
 
+#define UNDEFINED_TABLE "42P01"
 #define CONNECT_KEYS_MAX 10
 #define APPLICATION_SIZE 64 /* Postgres keeps 63 bytes */
 
@@ -233,7 +234,10 @@ int pg_expect(PGconn *conn, const PGresult *result, ExecStatusType wanted, const
     if (found.sqlstate[0] != '\0') {
         size_t used = strlen(err->message);
 
-        snprintf(err->message + used, sizeof(err->message) - used, " (%s)", found.sqlstate);
+        snprintf(err->message + used, sizeof(err->message) - used, " (%s)%s", found.sqlstate,
+                 strcmp(found.sqlstate, UNDEFINED_TABLE) == 0
+                     ? "; is the database migrated (consumer migrate)?"
+                     : "");
     }
     return -1;
 }

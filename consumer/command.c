@@ -302,6 +302,14 @@ static int check_flags(const struct command *command, const struct options *o, s
     return 0;
 }
 
+static int check_topics(const struct options *o, struct err *err)
+{
+    if (o->replication_factor != 0 && !o->topics) {
+        return err_set(err, ERR_INVALID, "flag --replication-factor goes with --topics");
+    }
+    return 0;
+}
+
 static size_t words_count(const struct command *command)
 {
     return command->words[1] == NULL ? 1 : 2;
@@ -342,7 +350,7 @@ const struct command *command_find(const struct options *o, const char **operand
                     command->words[1] == NULL ? "" : command->words[1], command->operands);
             return NULL;
         }
-        return check_flags(command, o, err) < 0 ? NULL : command;
+        return check_flags(command, o, err) < 0 || check_topics(o, err) < 0 ? NULL : command;
     }
     err_set(err, ERR_INVALID, "%.64s%s%.64s: not a command; usage: consumer %s", operands[0],
             count > 1 ? " " : "", count > 1 ? operands[1] : "", consumer_options.usage);

@@ -351,7 +351,8 @@ int run_check(const struct options *o, struct err *err)
 {
     struct worker_settings settings = worker_settings(o);
 
-    if (check_settings(o, err) < 0 || consume_check(&settings.consume, err) < 0) {
+    if (options_check_admin(&o->common, err) < 0 || check_settings(o, err) < 0 ||
+        consume_check(&settings.consume, err) < 0) {
         return -1;
     }
     puts("settings are valid");

@@ -412,6 +412,17 @@ static void count_in(struct resolver *r, struct metrics *m)
     r->counts[RESOLVER_BAD_NAME] = failure;
 }
 
+int resolver_check(const struct resolver_settings *settings, struct err *err)
+{
+    ares_channel channel;
+
+    if (resolver_channel_open(settings, on_socket, NULL, &channel, err) < 0) {
+        return -1;
+    }
+    ares_destroy(channel);
+    return 0;
+}
+
 struct resolver *resolver_new(const struct resolver_settings *settings, struct loop *loop,
                               struct metrics *m, struct err *err)
 {

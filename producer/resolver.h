@@ -64,6 +64,9 @@ typedef void resolver_answer_fn(void *context, const struct resolver_answer *ans
 
 /* NULL and ERR_INVALID for servers that are no addresses, ERR_FATAL otherwise. Counts lookups
  * sitewatch_dns_lookups_total{result="cached|found|not_found|timeout|failure"} in m. */
+/* Whether resolver_new would take the settings; nobody is asked. As resolver_new. */
+int resolver_check(const struct resolver_settings *settings, struct err *err) MUST_CHECK;
+
 struct resolver *resolver_new(const struct resolver_settings *settings, struct loop *loop,
                               struct metrics *m, struct err *err);
 /* Waiting callers are dropped without a call. Before loop_free. */

@@ -592,6 +592,12 @@ int run_check(const struct options *o, struct err *err)
         printf("%zu sites are valid\n", targets.count);
     }
     targets_free(&targets);
+
+    const struct resolver_settings resolver = resolver_settings(o);
+
+    if (options_check_admin(&o->common, err) < 0 || resolver_check(&resolver, err) < 0) {
+        return -1;
+    }
     if (o->probe_self != NULL && selfprobe_check(o->probe_self, err) < 0) {
         return -1;
     }

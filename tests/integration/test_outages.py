@@ -47,7 +47,7 @@ OUTAGES = {
     "a table is renamed": (
         "ALTER TABLE dead_letters RENAME TO elsewhere; ALTER TABLE checks RENAME TO checks_elsewhere",
         "ALTER TABLE elsewhere RENAME TO dead_letters; ALTER TABLE checks_elsewhere RENAME TO checks",
-        r"does not exist \(42P01\)"),
+        r"does not exist \(42P01\); is the database migrated"),
 }
 
 

@@ -285,7 +285,7 @@ def test_a_topic_that_will_not_do_is_refused_and_looked_at_again(topic):
     topic.pipeline.kafka.delete_topics(topic.name)  # under its hands
     producer.wait_for_line("sites of the topic are not checked.*there is no topic", 60, count=2)
     assert producer.metrics()["sitewatch_topic_sites"] == 0
-    assert producer.get("/readyz")[0] == 503
+    process.wait_for(lambda: producer.get("/readyz")[0] == 503, "it to be not ready", 5)  # which is looked at once a second
     topic.make()
     topic.put(2)
     topic.wait_for_requests((2,), 2)

@@ -42,6 +42,14 @@ static void refuses_what_is_no_address(void **state)
     assert_int_equal(listen_open("localhost:80", 1, &err), -1);
     assert_int_equal(err.kind, ERR_INVALID);
     assert_string_equal(err.message, "\"localhost:80\": \"localhost\" is not a numeric address");
+    assert_int_equal(listen_check("localhost:80", &err), -1);
+    assert_int_equal(err.kind, ERR_INVALID);
+    assert_string_equal(err.message, "\"localhost:80\": \"localhost\" is not a numeric address");
+    assert_int_equal(listen_check("[::1]:65536", &err), -1);
+    assert_string_equal(err.message, "\"[::1]:65536\": port \"65536\" is not in 0..65535");
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        assert_int_equal(listen_check(addresses[i].text, &err), 0);
+    }
 }
 
 int main(void)
