@@ -401,12 +401,14 @@ docker-run-monitor-producer: images
 	$(COMPOSE) up --no-log-prefix producer
 docker-run-monitor-consumer: images
 	$(COMPOSE) up --no-log-prefix consumer
+# DOCKER_ARGS is given to `docker run`, e.g. the certificates of a proxy that pip and maven go through.
+CHECKS = docker run --rm $(DOCKER_ARGS) $(IMAGES)/checks:$(TAG)
 docker-run-unit-tests: image-checks
-	docker run --rm $(IMAGES)/checks:$(TAG) test-unit
+	$(CHECKS) test-unit
 docker-show-coverage: image-checks
-	docker run --rm $(IMAGES)/checks:$(TAG) coverage
+	$(CHECKS) coverage
 docker-run-code-checks: image-checks
-	docker run --rm $(IMAGES)/checks:$(TAG) lint
+	$(CHECKS) lint
 
 clean: ## remove everything that was built
 	rm -rf build build-asan build-tsan build-fuzz build-lint build-clang build-coverage build-rows
