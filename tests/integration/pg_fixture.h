@@ -255,7 +255,7 @@ static inline int fixture_backend(const struct fixture *f)
 {
     PGresult *result =
         PQexec(f->conn, "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                        " AND application_name = 'sitewatch-consumer'");
+                        " AND application_name LIKE 'sitewatch-%'");
     int pid;
 
     assert_int_equal(PQntuples(result), 1);
