@@ -14,8 +14,10 @@ fail() {
 }
 [ -e "${COMPOSE_ENV_FILES:-.env}" ] ||
     fail "there is no deploy/prod/.env: copy .env.example and fill it in"
-[ -e "${SITES:-sites.conf}" ] ||
-    fail "there is no deploy/prod/sites.conf: copy ../local/sites.conf and put your sites there"
+if [ ! -f "${SITES:-sites.conf}" ]; then
+    echo "run.sh: there is no deploy/prod/sites.conf, the sites are those that come through the api"
+    export SITES=/dev/null TARGETS_FILE=
+fi
 certificates=${CERTIFICATES:-../../certificates}
 for file in kafka/ca.pem kafka/service.cert kafka/service.key postgres/ca.pem; do
     [ -e "$certificates/$file" ] || fail "there is no $certificates/$file: see certificates/README.md"

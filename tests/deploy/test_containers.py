@@ -26,6 +26,22 @@ def test_a_compose_file_is_one(engine, folder):
     assert not said.stdout and not said.stderr, said.stderr
 
 
+def test_what_env_sets_reaches_the_program_and_production_needs_no_file_of_sites(engine, images, tmp_path):
+    env = tmp_path / "env"
+    env.write_text((ROOT / "deploy/prod/.env.example").read_text() + "THREADS=many\n")
+    compose = ("docker", "compose", "--project-directory", "deploy/prod", "--env-file", env, "-p", "sitewatch-deploy-env")
+    checked = ("run", "--rm", "--no-deps", "-T", *(f"-e{name}=" for name in ("KAFKA_CAFILE", "KAFKA_CERTFILE", "KAFKA_KEYFILE")),
+               "producer", "--check-config")
+    alone = {"SITES": "/dev/null", "TARGETS_FILE": ""}
+    try:
+        said = engine.run(*compose, *checked, check=False, **alone)
+        assert said.returncode == 2 and "THREADS: 'many' is not a whole number" in said.stderr
+        said = engine.run(*compose, *checked, check=False, THREADS="2", **alone)
+        assert said.returncode == 0 and said.stdout == "sites of topic sites are read when it runs\n", said.stderr
+    finally:
+        engine.run(*compose, "down", "--volumes")
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_an_image_holds_its_program_and_little_else(engine, images, name):
     image, config = images[name], images[name]["Config"]
