@@ -89,11 +89,17 @@ function section(api, path, method, operation) {
   return made;
 }
 
+/* A style, a script or a picture of our pages: described, and nothing to ask for by hand. */
+function isPartOfPage(path) {
+  return path.startsWith("/web/") || /\.(css|js)$/.test(path);
+}
+
 async function load() {
   const api = await (await fetch("/openapi.json")).json();
   const list = document.getElementById("operations");
   list.replaceChildren();
   for (const [path, item] of Object.entries(api.paths)) {
+    if (isPartOfPage(path)) continue;
     for (const [method, operation] of Object.entries(item)) list.append(section(api, path, method, operation));
   }
 }

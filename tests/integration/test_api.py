@@ -366,7 +366,8 @@ def test_the_description_has_the_routes_and_the_page_loads_from_here_alone(api):
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     assert page.headers["Referrer-Policy"] == "no-referrer"
-    types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "json": "application/json"}
+    types = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "json": "application/json",
+             "svg": "image/svg+xml"}
     for name in re.findall(r'(?:src|href)="(/[^"]+)"', page.body.decode()):
         loaded = api.ask("GET", name, headers={"Authorization": None})
         assert loaded.status == 200 and loaded.headers["Content-Type"] == types[name.rpartition(".")[2]]

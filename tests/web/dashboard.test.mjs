@@ -44,6 +44,7 @@ const PAGES = {
   },
   "pipeline, none": { stand: empty, path: "#/pipeline", ready: "text=There are none." },
   "public page": { path: "status", ready: "td.up", token: "" },
+  "API": { path: "docs", ready: "#operations section", token: "" },
   "no such page": { path: "#/nothing", ready: "main a" },
 };
 
@@ -424,6 +425,37 @@ test("where there are no events the sites are read every few seconds", async () 
 /* --- What others wrote --- */
 
 const EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>';
+
+test("the page of the API sends what is filled in, with the token, and shows the answer", async () => {
+  const page = await open(empty, "docs", { token: "", allowed: REFUSED });
+  const operation = (name) => page.locator("#operations section", { has: page.getByRole("heading", { name, exact: true }) });
+  const send = async (name) => {
+    await operation(name).getByRole("button", { name: "Send" }).click();
+    return (status) => operation(name).locator("pre", { hasText: `\n${status} ` }).innerText();
+  };
+  const names = await page.locator("#operations h2").allInnerTexts();
+  for (const name of ["GET /websites", "POST /websites", "PUT /websites", "GET /website", "GET /monitoring"]) {
+    assert.ok(names.includes(name), name);
+  }
+  assert.ok(!names.some((name) => /\/web\/|\.(css|js)$/.test(name)), "no parts of pages");
+  await (await send("GET /websites"))(401);
+
+  await page.fill("#token", empty.write);
+  const body = operation("POST /websites").getByRole("textbox", { name: /^body/ });
+  await body.fill('{"url": "https://docs.example/", "seconds": 4}');
+  assert.match(await (await send("POST /websites"))(422), /seconds: 4 is not in 5\.\.300/);
+  await body.fill('{"url": "https://docs.example/", "seconds": 5}');
+  const { id } = JSON.parse((await (await send("POST /websites"))(201)).replace(/^[^{]*/, ""));
+
+  await operation("GET /website").getByRole("textbox", { name: /^keyword/ }).fill("DOCS.EX");
+  const found = await (await send("GET /website"))(200);
+  assert.match(found, /^GET \/website\?keyword=DOCS\.EX\n/);
+  assert.equal(JSON.parse(found.replace(/^[^{]*/, "")).items[0].id, id);
+
+  await operation("DELETE /websites/{id}").getByRole("textbox", { name: /^id/ }).fill(String(id));
+  await (await send("DELETE /websites/{id}"))(204);
+  await page.end();
+});
 
 test("text from a site with script in it is shown, never run", async () => {
   const made = await ask(few, "POST", "/websites", { url: "https://evil.example/", name: `evil ${EVIL}`, pattern: "(.*)", tags: [EVIL.slice(0, 60)] });
