@@ -170,7 +170,7 @@ void probe_free(struct probe *p)
     }
     /* Connections that are kept end here; they may still call on_socket. */
     curl_multi_cleanup(p->multi);
-    transfer_unprepare(p);
+    request_unprepare(p);
     for (size_t i = 0; i < p->slot_count; i++) {
         free(p->slots[i].body);
     }

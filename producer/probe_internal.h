@@ -3,7 +3,10 @@
  *
  *   probe.c           slots, what is due, results
  *   probe_check.c     the course of one check: name, addresses, hops, end
- *   probe_transfer.c  one hop: libcurl's options and what its callbacks note down
+ *   probe_transfer.c  one hop: libcurl's options and its handle
+ *   probe_request.c   what the request says
+ *   probe_callbacks.c what libcurl tells of it
+ *   probe_measure.c   what came of it
  *   probe_target.c    URLs and Locations
  *   probe_fault.c     why a hop failed
  *
@@ -205,11 +208,26 @@ void check_end(struct slot *slot);
 /* Take it out of the resolver and libcurl, wherever it is. */
 void check_abandon(struct slot *slot);
 
+/* --- Options of libcurl: false when one is refused --- */
+
+/* Within a function that has `slot` and `ok`. */
+#define SET(option, value) (ok = curl_easy_setopt(slot->easy, (option), (value)) == CURLE_OK && ok)
+
+/* The lines that most requests have. False: no memory. */
+bool request_prepare(struct probe *p);
+void request_unprepare(struct probe *p);
+/* Method, headers and credentials of the slot's hop. */
+bool request_set(struct slot *slot);
+
+bool callbacks_set(struct slot *slot);
+
+/* False: no memory; the list is as it was. */
+bool slist_append(struct curl_slist **list, const char *text);
+
 /* --- probe_transfer --- */
 
 /* What all transfers share. False: no memory. */
 bool transfer_prepare(struct probe *p);
-void transfer_unprepare(struct probe *p);
 
 /* Add the slot's hop to libcurl. ERR_FATAL when an option is refused. */
 int transfer_start(struct slot *slot, struct err *err) MUST_CHECK;
