@@ -1,18 +1,15 @@
 #include "producer/poller.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/clock_step.h"
 #include "producer/doubt.h"
 #include "producer/judge.h"
 #include "producer/probe.h"
@@ -42,7 +39,6 @@ struct poller_metrics {
 
 struct poller {
     struct poller_settings settings;
-    struct loop *loop;
     poller_emit_fn *emit;
     void *context;
     struct schedule *schedule;
@@ -55,8 +51,8 @@ struct poller {
     struct check *idle;
     struct retries retries;
     struct doubts doubts;
-    int clock_fd; /* readable when realtime was stepped */
-    bool loaded;  /* the first sites are there */
+    struct clock_step *clock_step;
+    bool loaded; /* the first sites are there */
     bool draining;
     struct poller_metrics metrics;
 };
@@ -477,50 +473,15 @@ int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err 
 
 /* --- The clock --- */
 
-/* A timer far away that the kernel cancels when realtime is stepped: timerfd_create(2). */
-static int arm_clock(struct poller *p, struct err *err)
-{
-    struct itimerspec never = {.it_value.tv_sec = INT32_MAX};
-
-    if (timerfd_settime(p->clock_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL) <
-            0 &&
-        errno != ECANCELED) {
-        return err_set(err, ERR_FATAL, "timerfd_settime: %s", strerror(errno));
-    }
-    return 0;
-}
-
-static void on_clock(void *context, int fd, unsigned ready)
+static void on_clock_step(void *context)
 {
     struct poller *p = context;
-    struct err err;
-    uint64_t expired;
 
-    (void)ready;
-    if (read(fd, &expired, sizeof(expired)) < 0 && errno == ECANCELED) {
-        if (!p->settings.quiet) {
-            metric_add(p->metrics.clock_steps, 1);
-            log_write(LOG_WARN, "the wall clock was stepped, slots are placed anew");
-        }
-        schedule_step(p->schedule, real_offset_ns(), clock_mono_ns());
+    if (!p->settings.quiet) {
+        metric_add(p->metrics.clock_steps, 1);
+        log_write(LOG_WARN, "the wall clock was stepped, slots are placed anew");
     }
-    if (arm_clock(p, &err) < 0) {
-        log_write(LOG_ERROR, "steps of the wall clock are not seen any more",
-                  LOG_S("reason", err.message));
-        loop_unwatch(p->loop, fd);
-    }
-}
-
-static int watch_clock(struct poller *p, struct err *err)
-{
-    p->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-    if (p->clock_fd < 0) {
-        return err_set(err, ERR_FATAL, "timerfd_create: %s", strerror(errno));
-    }
-    if (arm_clock(p, err) < 0) {
-        return -1;
-    }
-    return loop_watch(p->loop, p->clock_fd, LOOP_READ, on_clock, p, err);
+    schedule_step(p->schedule, real_offset_ns(), clock_mono_ns());
 }
 
 /* --- Life and death --- */
@@ -572,10 +533,8 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
     struct err why;
 
     p->settings = *settings;
-    p->loop = loop;
     p->emit = emit_fn;
     p->context = context;
-    p->clock_fd = -1;
     doubts_init(&p->doubts, settings->self, loop);
     register_metrics(p, m);
     make_checks(p);
@@ -591,8 +550,11 @@ struct poller *poller_new(const struct poller_settings *settings, struct loop *l
         goto fail;
     }
     p->probe = probe_new(&probe, loop, p->resolver, p->tls, m, on_done, p, err);
-    if (p->probe == NULL || watch_clock(p, err) < 0 ||
-        doubts_watch(&p->doubts, on_more_known, p, err) < 0) {
+    if (p->probe == NULL) {
+        goto fail;
+    }
+    p->clock_step = clock_step_new(loop, on_clock_step, p, err);
+    if (p->clock_step == NULL || doubts_watch(&p->doubts, on_more_known, p, err) < 0) {
         goto fail;
     }
     return p;
@@ -607,10 +569,7 @@ void poller_free(struct poller *p)
     if (p == NULL) {
         return;
     }
-    if (p->clock_fd >= 0) {
-        loop_unwatch(p->loop, p->clock_fd);
-        close(p->clock_fd);
-    }
+    clock_step_free(p->clock_step);
     probe_free(p->probe); /* ends what is in flight; the members it borrows are freed after */
     resolver_free(p->resolver);
     tls_free(p->tls);
