@@ -162,15 +162,33 @@ static bool read_field(struct decoding *d, const struct event_field *field)
     return true;
 }
 
-static bool read_member(struct decoding *d, const struct event_object *object, uint32_t *seen,
-                        size_t *next)
+/* Over the name of a member: its index in *at, the count when it is not known. Mostly it is the
+ * next one of the table, as we write it. */
+static bool read_name(struct decoding *d, const struct event_object *object, size_t next,
+                      size_t *at)
 {
     struct jsontext_value name;
 
+    *at = next;
+    if (next < object->count &&
+        jsontext_take_name(&d->text, object->fields[next].name, object->fields[next].name_len)) {
+        return true;
+    }
     if (!jsontext_name(&d->text, &name)) {
         return false;
     }
-    size_t at = find_field(object, &name, *next);
+    *at = find_field(object, &name, next);
+    return true;
+}
+
+static bool read_member(struct decoding *d, const struct event_object *object, uint32_t *seen,
+                        size_t *next)
+{
+    size_t at;
+
+    if (!read_name(d, object, *next, &at)) {
+        return false;
+    }
     const struct event_field *field = &object->fields[at];
 
     /* What another schema holds is not for us to judge: its number is read, whatever is wrong. */

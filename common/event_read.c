@@ -26,24 +26,48 @@ static void *target(struct event_reader *r, const struct event_field *field)
     return (char *)r->event + field->offset;
 }
 
+static bool is_text(struct event_reader *r, const struct event_field *field,
+                    const struct jsontext_value *value)
+{
+    if (value->kind != JSONTEXT_STRING) {
+        event_read_fail(r, field, "not a string");
+        return false;
+    }
+    if (value->len == 0) { /* an escape is a character at least */
+        event_read_fail(r, field, "empty");
+        return false;
+    }
+    return true;
+}
+
 /* The text of a value, its length in *len; or NULL, and the error is set. */
 static const char *text_of(struct event_reader *r, const struct event_field *field,
                            const struct jsontext_value *value, size_t *len)
 {
     char *text = r->room;
 
-    if (value->kind != JSONTEXT_STRING) {
-        event_read_fail(r, field, "not a string");
+    if (!is_text(r, field, value)) {
         return NULL;
     }
     *len = jsontext_copy(value, text);
-    if (*len == 0) {
-        event_read_fail(r, field, "empty");
-        return NULL;
-    }
     text[*len] = '\0';
     r->room += *len + 1;
     return text;
+}
+
+/* The same for a text that is not kept: without its end, and in the JSON where it can be. */
+static const char *passing_text_of(struct event_reader *r, const struct event_field *field,
+                                   const struct jsontext_value *value, size_t *len)
+{
+    if (!is_text(r, field, value)) {
+        return NULL;
+    }
+    if (value->escapes) {
+        *len = jsontext_copy(value, r->room);
+        return r->room;
+    }
+    *len = value->len;
+    return value->first;
 }
 
 int event_read_text(struct event_reader *r, const struct event_field *field,
@@ -67,7 +91,7 @@ int event_read_uuid(struct event_reader *r, const struct event_field *field,
 {
     static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
     size_t len;
-    const char *text = text_of(r, field, value, &len);
+    const char *text = passing_text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;
@@ -83,7 +107,11 @@ int event_read_uuid(struct event_reader *r, const struct event_field *field,
     if (!good) {
         return event_read_fail(r, field, "not a UUID in lower case");
     }
-    memcpy(target(r, field), text, len + 1);
+
+    char *id = target(r, field);
+
+    memcpy(id, text, len);
+    id[len] = '\0';
     return 0;
 }
 
@@ -104,29 +132,6 @@ int event_read_address(struct event_reader *r, const struct event_field *field,
     return 0;
 }
 
-#define PLAIN_DIGITS_MAX 15 /* any number of so many digits fits, in an int64_t and in a double */
-
-/* A whole number without fraction or exponent, as nearly all are. */
-static bool plain_integer(const struct jsontext_value *value, int64_t *integer)
-{
-    size_t sign = value->first[0] == '-' ? 1 : 0;
-    int64_t sum = 0;
-
-    if (value->len > PLAIN_DIGITS_MAX + sign) {
-        return false;
-    }
-    for (size_t i = sign; i < value->len; i++) {
-        char c = value->first[i];
-
-        if (c < '0' || c > '9') {
-            return false;
-        }
-        sum = sum * 10 + (c - '0');
-    }
-    *integer = sign == 1 ? -sum : sum;
-    return true;
-}
-
 static double number_of(struct event_reader *r, const struct jsontext_value *value)
 {
     memcpy(r->room, value->first, value->len); /* strtod wants its end marked */
@@ -140,10 +145,8 @@ int event_read_integer(struct event_reader *r, const struct event_field *field,
     if (value->kind != JSONTEXT_NUMBER) {
         return event_read_fail(r, field, "not a number");
     }
-    int64_t plain;
-
-    if (plain_integer(value, &plain) && plain >= field->min && plain <= field->max) {
-        *integer = plain;
+    if (value->whole && value->integer >= field->min && value->integer <= field->max) {
+        *integer = value->integer;
         return 0;
     }
 
@@ -192,7 +195,7 @@ static int time_of(struct event_reader *r, const struct event_field *field,
                    const struct jsontext_value *value, int64_t *unix_us)
 {
     size_t len;
-    const char *text = text_of(r, field, value, &len);
+    const char *text = passing_text_of(r, field, value, &len);
 
     if (text == NULL) {
         return -1;

@@ -1,6 +1,10 @@
 #include "common/jsontext.h"
 
+#include <endian.h>
 #include <string.h>
+
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS UINT64_C(0x8080808080808080)
 
 struct jsontext jsontext_begin(const char *text, size_t len)
 {
@@ -102,6 +106,36 @@ static bool is_plain(char c)
     return (unsigned char)c >= ' ' && c != '"' && c != '\\';
 }
 
+/* Of eight bytes, with a one at the top of the first that is less than `limit` (at most 0x80), and
+ * perhaps of bytes after it, but of none before it. */
+static uint64_t less_than(uint64_t bytes, uint64_t limit)
+{
+    return (bytes - limit * ONES) & ~bytes & TOPS;
+}
+
+/* Where the plain characters from `at` on end. Eight at a time, as most of an event is strings. */
+static const char *plain_end(const char *at, const char *end)
+{
+    while (end - at >= 8) {
+        uint64_t bytes;
+
+        memcpy(&bytes, at, sizeof(bytes));
+        bytes = le64toh(bytes); /* the first is the lowest */
+
+        uint64_t stops = less_than(bytes, ' ') | less_than(bytes ^ '"' * ONES, 1) |
+                         less_than(bytes ^ '\\' * ONES, 1);
+
+        if (stops != 0) {
+            return at + __builtin_ctzll(stops) / 8;
+        }
+        at += 8;
+    }
+    while (at < end && is_plain(*at)) {
+        at++;
+    }
+    return at;
+}
+
 static bool read_string(struct jsontext *t, struct jsontext_value *value)
 {
     if (!take(t, '"')) {
@@ -109,13 +143,8 @@ static bool read_string(struct jsontext *t, struct jsontext_value *value)
     }
     *value = (struct jsontext_value){.kind = JSONTEXT_STRING, .first = t->at};
     for (;;) {
-        const char *at = t->at;
-
-        while (at < t->end && is_plain(*at)) {
-            at++;
-        }
-        t->at = at;
-        if (at == t->end || *at != '\\') {
+        t->at = plain_end(t->at, t->end);
+        if (t->at == t->end || *t->at != '\\') {
             break;
         }
         value->escapes = true;
@@ -251,6 +280,25 @@ static bool skip_number(struct jsontext *t)
     return true;
 }
 
+/* Nearly all numbers are whole and short: what they are is told with them. */
+static bool read_number(struct jsontext *t, struct jsontext_value *value)
+{
+    const char *first = t->at;
+    const char *digits = t->end > first && *first == '-' ? first + 1 : first;
+    const char *at = digits;
+    int64_t sum = 0;
+
+    while (at < t->end && *at >= '0' && *at <= '9' && at - digits < JSONTEXT_DIGITS_MAX) {
+        sum = sum * 10 + (*at++ - '0');
+    }
+    if (!skip_number(t)) {
+        return false;
+    }
+    value->whole = t->at == at;
+    value->integer = digits > first ? -sum : sum;
+    return true;
+}
+
 static bool skip_word(struct jsontext *t, const char *word)
 {
     for (; *word != '\0'; word++) {
@@ -297,6 +345,18 @@ bool jsontext_name(struct jsontext *t, struct jsontext_value *name)
     }
     jsontext_spaces(t);
     return take(t, ':');
+}
+
+bool jsontext_take_name(struct jsontext *t, const char *name, size_t len)
+{
+    const char *at = t->at;
+
+    if ((size_t)(t->end - at) < len + 3 || at[0] != '"' || at[len + 1] != '"' ||
+        at[len + 2] != ':' || memcmp(at + 1, name, len) != 0) {
+        return false;
+    }
+    t->at = at + len + 3;
+    return true;
 }
 
 /* The depth is bounded by jsontext_open. */
@@ -348,7 +408,7 @@ bool jsontext_value(struct jsontext *t, struct jsontext_value *value)
         good = skip_word(t, "null");
         break;
     default:
-        good = skip_number(t);
+        good = read_number(t, value);
         break;
     }
     value->len = (size_t)(t->at - value->first);

@@ -10,8 +10,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define JSONTEXT_DEPTH_MAX 512 /* arrays and objects within each other */
+#define JSONTEXT_DIGITS_MAX 15 /* any number of so many fits, in an int64_t and in a double */
 
 struct jsontext {
     const char *at, *end;
@@ -35,7 +37,9 @@ struct jsontext_value {
     enum jsontext_kind kind;
     const char *first; /* of a string what is between its quotes */
     size_t len;
-    bool escapes; /* a string that has some */
+    bool escapes;    /* a string that has some */
+    bool whole;      /* a number that has at most JSONTEXT_DIGITS_MAX digits and nothing else */
+    int64_t integer; /* which is this; set when `whole` is */
 };
 
 struct jsontext jsontext_begin(const char *text, size_t len);
@@ -51,6 +55,9 @@ bool jsontext_open(struct jsontext *t, bool *more);
 bool jsontext_next(struct jsontext *t, char close, bool *more);
 /* The name of a member and its colon. */
 bool jsontext_name(struct jsontext *t, struct jsontext_value *name);
+/* The same when the name is this one, of plain characters, and stands there without spaces or
+ * escapes; else it stays where it is. */
+bool jsontext_take_name(struct jsontext *t, const char *name, size_t len);
 
 /* The characters of a string, at most value->len bytes; returns how many. A half of a surrogate
  * pair is U+FFFD. */

@@ -94,6 +94,68 @@ static void test_passed(void **state)
 static const struct {
     const char *name;
     const char *text;
+    bool whole;
+    int64_t integer;
+} numbers[] = {
+    {"a fraction", "1.0", false, 0},
+    {"an exponent", "1e2", false, 0},
+    {"a digit more than are counted", "1234567890123456", false, 0},
+    {"as many as are counted", "123456789012345", true, 123456789012345},
+    {"as many below zero", "-123456789012345", true, -123456789012345},
+    {"zero", "0", true, 0},
+    {"zero below zero", "-0", true, 0},
+    {"zero where another digit follows", "01", false, 0},
+    {"a number before a comma", "42,7", true, 42},
+};
+
+static void test_numbers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS(numbers); i++) {
+        struct jsontext t = jsontext_begin(numbers[i].text, strlen(numbers[i].text));
+        struct jsontext_value value;
+
+        print_message("  %s\n", numbers[i].name);
+        assert_true(jsontext_value(&t, &value));
+        assert_int_equal(value.whole, numbers[i].whole);
+        if (value.whole) {
+            assert_int_equal(value.integer, numbers[i].integer);
+        }
+    }
+}
+
+static const struct {
+    const char *name;
+    const char *text;
+    bool taken;
+} names[] = {
+    {"nothing", "", false},
+    {"cut in the name", "\"na", false},
+    {"cut before the colon", "\"name\"", false},
+    {"another name", "\"nama\":", false},
+    {"a longer name", "\"names\":", false},
+    {"a space before the colon", "\"name\" :", false},
+    {"a space before it", " \"name\":", false},
+    {"an escape in it", "\"n\\u0061me\":", false},
+    {"the name and nothing else", "\"name\":", true},
+    {"the name and its value", "\"name\":1", true},
+};
+
+static void test_names_that_are_expected(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS(names); i++) {
+        struct jsontext t = jsontext_begin(names[i].text, strlen(names[i].text));
+
+        print_message("  %s\n", names[i].name);
+        assert_int_equal(jsontext_take_name(&t, "name", 4), names[i].taken);
+        assert_int_equal(t.at - names[i].text, names[i].taken ? 7 : 0);
+    }
+}
+
+static const struct {
+    const char *name;
+    const char *text;
     const char *meant;
     size_t meant_len;
     ptrdiff_t nul, lone; /* offsets of what is noted, or -1 */
@@ -135,6 +197,37 @@ static void test_strings(void **state)
     }
 }
 
+/* Strings are read eight bytes at a time: where one ends must not hang on what stands around it. */
+static void test_every_byte_at_every_place(void **state)
+{
+    static const unsigned char around[] = {'a', ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xff};
+    enum { LEN = 20 };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(around); i++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            for (size_t place = 0; place < LEN; place++) {
+                char text[LEN + 2] = "\"";
+                bool stops = byte < ' ' || byte == '"';
+
+                memset(text + 1, around[i], LEN);
+                text[LEN + 1] = '"';
+                text[1 + place] = (char)byte;
+                if (byte == '\\') {
+                    continue; /* what follows it is judged above */
+                }
+
+                struct jsontext t = jsontext_begin(text, sizeof(text));
+                struct jsontext_value value;
+
+                assert_int_equal(jsontext_value(&t, &value), !stops || byte == '"');
+                assert_int_equal(value.first - text, 1);
+                assert_int_equal(t.at - text, (stops ? 1 + place : 1 + LEN) + (byte < ' ' ? 0 : 1));
+            }
+        }
+    }
+}
+
 static void test_depth(void **state)
 {
     char text[2 * JSONTEXT_DEPTH_MAX + 2];
@@ -159,6 +252,9 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_passed),
         cmocka_unit_test(test_strings),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_names_that_are_expected),
+        cmocka_unit_test(test_every_byte_at_every_place),
         cmocka_unit_test(test_depth),
     };
 
