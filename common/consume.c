@@ -15,6 +15,7 @@
 #define FETCH_BACKOFF_VERSION 0x020200ff
 #define WAKE_INTERVAL_NS (50 * NS_PER_MS)
 #define WAKE_TIMEOUT_MS 200
+#define ANSWER_SHARE 4 /* of the queue's ceiling */
 
 struct consume {
     rd_kafka_t *consumer;
@@ -269,6 +270,26 @@ void consume_report_offsets(struct consume *c, const rd_kafka_topic_partition_li
 
 /* --- Life and death --- */
 
+/*
+ * Kafka's answers are bounded as they come over the wire, and what is unpacked from one waits in
+ * memory with what is in the queue: events that were packed together shrink to a quarter. No less
+ * than a message, on which librdkafka insists.
+ */
+static int bound_answers(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
+{
+    char text[24] = "";
+    size_t size = sizeof(text);
+    long long bytes = (long long)s->fetch_mb * 1024 * 1024 / ANSWER_SHARE;
+
+    if (rd_kafka_conf_get(conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK) {
+        long long message_bytes = strtoll(text, NULL, 10);
+
+        bytes = bytes > message_bytes ? bytes : message_bytes;
+    }
+    snprintf(text, sizeof(text), "%lld", bytes);
+    return kafka_conf_default(conf, s->kafka, "fetch.max.bytes", text, err);
+}
+
 static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
 {
     char fetch_kb[24];
@@ -304,7 +325,7 @@ static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, str
         kafka_conf_default(conf, s->kafka, "fetch.wait.max.ms", "100", err) < 0) {
         return -1;
     }
-    return 0;
+    return bound_answers(conf, s, err);
 }
 
 static int subscribe(struct consume *c, const struct consume_settings *s, struct err *err)

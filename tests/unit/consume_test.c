@@ -52,10 +52,14 @@ static void produce(int count)
     assert_int_equal(rd_kafka_flush(broker.host, 10000), RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
-static struct consume *join(const char *group)
+/* With a property of the operator's, or NULL. */
+static struct consume *join_with(const char *group, const char *name, const char *value)
 {
+    char *names[] = {(char *)(uintptr_t)name};
+    char *values[] = {(char *)(uintptr_t)value};
     struct kafka_settings kafka = {
         .bootstrap_servers = (char *)(uintptr_t)rd_kafka_mock_cluster_bootstraps(broker.cluster),
+        .properties = {.names = names, .values = values, .count = name != NULL ? 1 : 0},
     };
     struct consume_settings settings = {.kafka = &kafka,
                                         .client_id = "test",
@@ -69,6 +73,11 @@ static struct consume *join(const char *group)
         fail_msg("%s", err.message);
     }
     return c;
+}
+
+static struct consume *join(const char *group)
+{
+    return join_with(group, NULL, NULL);
 }
 
 /* Poll until the group gives something; messages that come are dropped. */
@@ -218,9 +227,31 @@ static void test_leaving_before_anything_was_given_ends(void **state)
     consume_free(c);
 }
 
+/* Answers are kept small, but none may be smaller than what an operator's messages may be. */
+static void test_messages_may_be_larger_than_answers_are_kept(void **state)
+{
+    static const char *const properties[][2] = {
+        {"message.max.bytes", "8000000"},
+        {"fetch.max.bytes", "2000000"},
+        {"max.partition.fetch.bytes", "1000"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(properties) / sizeof(properties[0]); i++) {
+        struct consume *c = join_with("large", properties[i][0], properties[i][1]);
+
+        print_message("  %s\n", properties[i][0]);
+        wait_until_given(c);
+        start_at(c, 0);
+        expect(c, 0, 8);
+        consume_free(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_messages_may_be_larger_than_answers_are_kept),
         cmocka_unit_test(test_reading_starts_where_storing_ended),
         cmocka_unit_test(test_a_partition_that_runs_is_started_anew),
         cmocka_unit_test(test_a_partition_given_up_while_paused_is_read_when_it_comes_back),
