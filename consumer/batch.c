@@ -1,7 +1,8 @@
 /*
- * Strings live in an arena: a list of blocks that are filled one after the other and freed, but
- * for the first, when the batch is cleared. Names of topics are owned one by one, because an
- * entry outlives the rows of a dropped partition.
+ * Strings live in an arena: a list of blocks that are filled one after the other. When the batch is
+ * cleared they are kept for the next one, and those that it has no use for are freed when it is
+ * cleared in turn: memory given back and taken again costs a fault a page. Names of topics are
+ * owned one by one, because an entry outlives the rows of a dropped partition.
  */
 #include "consumer/batch.h"
 
@@ -22,6 +23,7 @@ struct arena_block {
 
 struct batch_arena {
     struct arena_block *top;
+    struct arena_block *spare;                       /* empty, of ARENA_BLOCK_BYTES */
     size_t partitions_size, rows_size, letters_size; /* room in the arrays */
     uint32_t last_partition;                         /* where batch_partition looks first */
 };
@@ -34,13 +36,27 @@ static struct arena_block *block_new(size_t size, struct arena_block *next)
     return block;
 }
 
+/* An empty block on top, for `len` bytes or more. */
+static struct arena_block *arena_grow(struct batch_arena *arena, size_t len)
+{
+    struct arena_block *block = arena->spare;
+
+    if (len > ARENA_BLOCK_BYTES || block == NULL) {
+        block = block_new(len > ARENA_BLOCK_BYTES ? len : ARENA_BLOCK_BYTES, arena->top);
+    } else {
+        arena->spare = block->next;
+        block->next = arena->top;
+    }
+    arena->top = block;
+    return block;
+}
+
 static char *arena_take(struct batch *b, size_t len)
 {
     struct arena_block *top = b->arena->top;
 
     if (len > top->size - top->used) {
-        top = block_new(len > ARENA_BLOCK_BYTES ? len : ARENA_BLOCK_BYTES, top);
-        b->arena->top = top;
+        top = arena_grow(b->arena, len);
     }
     char *place = top->bytes + top->used;
 
@@ -73,14 +89,32 @@ static const char *arena_share(struct batch *b, const char *text, const char *be
     return arena_copy(b, text, strlen(text));
 }
 
-/* Keep the first block. */
+static void free_blocks(struct arena_block *block)
+{
+    while (block != NULL) {
+        struct arena_block *next = block->next;
+
+        free(block);
+        block = next;
+    }
+}
+
+/* The first block stays on top, the others become spare, in place of those that were. */
 static void arena_reset(struct batch_arena *arena)
 {
+    free_blocks(arena->spare);
+    arena->spare = NULL;
     while (arena->top->next != NULL) {
-        struct arena_block *next = arena->top->next;
+        struct arena_block *block = arena->top;
 
-        free(arena->top);
-        arena->top = next;
+        arena->top = block->next;
+        if (block->size > ARENA_BLOCK_BYTES) {
+            free(block);
+            continue;
+        }
+        block->used = 0;
+        block->next = arena->spare;
+        arena->spare = block;
     }
     arena->top->used = 0;
 }
@@ -103,7 +137,8 @@ void batch_free(struct batch *b)
         return;
     }
     batch_clear(b);
-    free(b->arena->top);
+    free_blocks(b->arena->top);
+    free_blocks(b->arena->spare);
     free(b->arena);
     free(b->partitions);
     free(b->rows);

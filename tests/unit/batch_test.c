@@ -377,22 +377,28 @@ static void test_dropped_partition_is_forgotten(void **state)
     batch_free(b);
 }
 
+/* Memory of the batch before is used again, and what is too much of it goes. */
 static void test_used_again_and_again(void **state)
 {
+    static const int64_t rows[] = {2000, 2000, 10, 0, 2000};
+    static char large[600 * 1024];
     struct batch *b = batch_new(2000, 1 << 20);
 
     (void)state;
-    for (int round = 0; round < 3; round++) {
+    memset(large, 'x', sizeof(large));
+    for (size_t round = 0; round < sizeof(rows) / sizeof(rows[0]); round++) {
         uint32_t p = batch_partition(b, "t", 0, 1, 0);
 
-        for (int64_t i = 0; i < 2000; i++) {
+        for (int64_t i = 0; i < rows[round]; i++) {
             char site[400];
 
             snprintf(site, sizeof(site), "%0300d", (int)i);
             add(b, p, i, site);
         }
-        assert_true(batch_is_full(b));
-        for (int i = 0; i < 2000; i++) {
+        batch_add_letter(b, p, rows[round], "text", "", NULL, 0, large, sizeof(large), -1);
+        assert_int_equal(batch_is_full(b), rows[round] == 2000);
+        assert_memory_equal(b->letters[0].payload, large, sizeof(large));
+        for (int i = 0; i < rows[round]; i++) {
             assert_int_equal(strtol(b->rows[i].event.site_name, NULL, 10), i);
         }
         batch_clear(b);
