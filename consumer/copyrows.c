@@ -44,43 +44,46 @@ static char *extend(struct copyrows *c, size_t len)
     return c->data + c->len - len;
 }
 
-static void put_bytes(struct copyrows *c, const void *bytes, size_t len)
+static char *put_bytes(char *at, const void *bytes, size_t len)
 {
     if (len > 0) {
-        memcpy(extend(c, len), bytes, len);
+        memcpy(at, bytes, len);
     }
+    return at + len;
 }
 
-static void put_u16(struct copyrows *c, uint16_t value)
+static char *put_u16(char *at, uint16_t value)
 {
     uint16_t wire = htobe16(value);
 
-    put_bytes(c, &wire, sizeof(wire));
+    return put_bytes(at, &wire, sizeof(wire));
 }
 
-static void put_u32(struct copyrows *c, uint32_t value)
+static char *put_u32(char *at, uint32_t value)
 {
     uint32_t wire = htobe32(value);
 
-    put_bytes(c, &wire, sizeof(wire));
+    return put_bytes(at, &wire, sizeof(wire));
 }
 
-static void put_length(struct copyrows *c, size_t len)
+/* Room for a field of `len` bytes, whose length is put before it. */
+static char *extend_field(struct copyrows *c, size_t len)
 {
-    assert(len <= COPYROWS_BYTES_MAX);
-    put_u32(c, (uint32_t)len);
+    assert(len <= COPYROWS_BYTES_MAX - sizeof(uint32_t));
+    return put_u32(extend(c, sizeof(uint32_t) + len), (uint32_t)len);
 }
 
 void copyrows_begin(struct copyrows *c)
 {
     c->len = 0;
     c->rows = 0;
-    put_bytes(c, header, sizeof(header)); /* the literal's NUL is the last byte of the header */
+    /* The literal's NUL is the last byte of the header. */
+    put_bytes(extend(c, sizeof(header)), header, sizeof(header));
 }
 
 void copyrows_end(struct copyrows *c)
 {
-    put_u16(c, UINT16_MAX);
+    put_u16(extend(c, sizeof(uint16_t)), UINT16_MAX);
 }
 
 void copyrows_rewind(struct copyrows *c)
@@ -91,33 +94,30 @@ void copyrows_rewind(struct copyrows *c)
 void copyrows_begin_row(struct copyrows *c, int fields)
 {
     assert(fields > 0 && fields <= INT16_MAX);
-    put_u16(c, (uint16_t)fields);
+    put_u16(extend(c, sizeof(uint16_t)), (uint16_t)fields);
     c->rows++;
 }
 
 void copyrows_null(struct copyrows *c)
 {
-    put_u32(c, UINT32_MAX);
+    put_u32(extend(c, sizeof(uint32_t)), UINT32_MAX);
 }
 
 void copyrows_bool(struct copyrows *c, bool value)
 {
-    put_u32(c, 1);
-    *extend(c, 1) = value ? 1 : 0;
+    *extend_field(c, 1) = value ? 1 : 0;
 }
 
 void copyrows_int4(struct copyrows *c, int32_t value)
 {
-    put_u32(c, sizeof(value));
-    put_u32(c, (uint32_t)value);
+    put_u32(extend_field(c, sizeof(value)), (uint32_t)value);
 }
 
 void copyrows_int8(struct copyrows *c, int64_t value)
 {
     uint64_t wire = htobe64((uint64_t)value);
 
-    put_u32(c, sizeof(value));
-    put_bytes(c, &wire, sizeof(wire));
+    put_bytes(extend_field(c, sizeof(value)), &wire, sizeof(wire));
 }
 
 void copyrows_timestamptz(struct copyrows *c, int64_t unix_us)
@@ -133,15 +133,15 @@ void copyrows_text(struct copyrows *c, const char *text, size_t len)
 
 void copyrows_bytea(struct copyrows *c, const void *bytes, size_t len)
 {
-    put_length(c, len);
-    put_bytes(c, bytes, len);
+    put_bytes(extend_field(c, len), bytes, len);
 }
 
 void copyrows_jsonb(struct copyrows *c, const char *json, size_t len)
 {
-    put_length(c, len + 1);
-    *extend(c, 1) = JSONB_VERSION;
-    put_bytes(c, json, len);
+    char *at = extend_field(c, len + 1);
+
+    *at = JSONB_VERSION;
+    put_bytes(at + 1, json, len);
 }
 
 bool copyrows_inet(struct copyrows *c, const char *address)
@@ -160,8 +160,6 @@ bool copyrows_inet(struct copyrows *c, const char *address)
     }
     const uint8_t head[] = {family, (uint8_t)(len * 8), 0 /* not a cidr */, len};
 
-    put_length(c, sizeof(head) + len);
-    put_bytes(c, head, sizeof(head));
-    put_bytes(c, bytes, len);
+    put_bytes(put_bytes(extend_field(c, sizeof(head) + len), head, sizeof(head)), bytes, len);
     return true;
 }

@@ -220,6 +220,25 @@ static size_t put_in_order(struct store *s, const struct batch *batch, size_t fr
     return count;
 }
 
+#define CACHE_LINE_BYTES 64
+#define ROWS_AHEAD 8 /* that are asked for while one is written; their texts half as far ahead */
+
+/* In the order of the key the rows lie anywhere in the batch, whose 30 MB no cache holds: each is
+ * asked for before it is needed. */
+static void fetch_ahead(const struct store *s, size_t at, size_t count)
+{
+    if (at + ROWS_AHEAD < count) {
+        const char *row = (const char *)s->places[at + ROWS_AHEAD].row;
+
+        for (size_t i = 0; i < sizeof(struct batch_row); i += CACHE_LINE_BYTES) {
+            __builtin_prefetch(row + i);
+        }
+    }
+    if (at + ROWS_AHEAD / 2 < count) {
+        __builtin_prefetch(s->places[at + ROWS_AHEAD / 2].row->event.answers_json);
+    }
+}
+
 int store_copy_rows(struct store *s, const char *table, const struct batch *batch, size_t from,
                     size_t to, struct err *err)
 {
@@ -229,6 +248,7 @@ int store_copy_rows(struct store *s, const char *table, const struct batch *batc
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
+        fetch_ahead(s, i, count);
         put_check(&s->copy, s->places[i].row);
         if (copy_send(s, CHUNK_BYTES, err) < 0) {
             return -1;

@@ -133,6 +133,9 @@ static inline int store_outage(struct err *err)
 /* store.c. Close the connection. */
 void store_disconnect(struct store *s);
 
+/* How many of rows[from..to) are of partitions that are not dropped. */
+size_t store_live_rows(const struct batch *batch, size_t from, size_t to);
+
 /* 22xxx, and 23xxx but a key that is there already and a row without a partition. */
 bool store_is_row_fault(const struct pg_fault *fault);
 

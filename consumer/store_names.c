@@ -157,8 +157,9 @@ static void bound_caches(struct store *s)
     }
 }
 
-/* Which of the ids that the events give exist. One that does not is not remembered. */
-static int load_site_ids(struct store *s, const struct batch *batch, struct err *err)
+/* Which of the ids that the events give exist; rows get those that were known. One that does not
+ * exist is not remembered. */
+static int load_site_ids(struct store *s, struct batch *batch, struct err *err)
 {
     struct pg_params p = {0};
     struct pg_array ids;
@@ -167,10 +168,11 @@ static int load_site_ids(struct store *s, const struct batch *batch, struct err 
 
     pg_array_init(&ids, PG_INT8);
     for (size_t i = 0; i < batch->rows_count; i++) {
-        int64_t id = batch->rows[i].event.site_id;
+        struct batch_row *row = &batch->rows[i];
+        int64_t id = row->event.site_id;
 
-        if (store_row_is_live(batch, &batch->rows[i]) && id > 0 && id != last &&
-            !is_site_id(s, id)) {
+        row->website_id = id > 0 && is_site_id(s, id) ? id : 0;
+        if (store_row_is_live(batch, row) && row->website_id == 0 && id > 0 && id != last) {
             pg_array_int8(&ids, id);
             last = id;
         }
@@ -348,14 +350,13 @@ static int load_names(struct store *s, const struct names_kind *kind, struct nam
     return select_names(s, kind, cache, wanted, err);
 }
 
-/* The ids of a row from the caches; false when one is not there. Most rows have the location of the
- * row before. */
+/* The ids of a row from the caches; false when one is not there. Of a site it may have been found
+ * already (load_site_ids). Most rows have the location of the row before. */
 static bool find_ids(const struct store *s, struct batch_row *row, const struct batch_row *before)
 {
     const struct event *event = &row->event;
     const struct name_id *name;
 
-    row->website_id = 0;
     row->location_id = 0;
     if (before != NULL && before->event.location == event->location) {
         row->location_id = before->location_id;
@@ -363,9 +364,10 @@ static bool find_ids(const struct store *s, struct batch_row *row, const struct 
         name = find_name(s->locations, event->location);
         row->location_id = name == NULL ? 0 : (int32_t)name->id;
     }
-    if (event->site_id > 0 && is_site_id(s, event->site_id)) {
+    if (row->website_id == 0 && event->site_id > 0 && is_site_id(s, event->site_id)) {
         row->website_id = event->site_id;
-    } else {
+    }
+    if (row->website_id == 0) {
         name = find_name(s->sites, event->site_name);
         row->website_id = name == NULL ? 0 : name->id;
     }
@@ -430,6 +432,9 @@ int store_names_resolve(struct store *s, struct batch *batch, struct err *err)
         return -1;
     }
     look_up(s, batch, &sites, &locations);
+    if (sites == NULL && locations == NULL) {
+        return 0;
+    }
     if (load_names(s, &locations_kind, &s->locations, &locations, err) == 0 &&
         load_names(s, &sites_kind, &s->sites, &sites, err) == 0) {
         assign_ids(s, batch, sites, locations);

@@ -83,16 +83,6 @@ static int warn_of_observers(struct store *s, struct err *err)
     return 0;
 }
 
-static size_t live_rows(const struct batch *batch, size_t from, size_t to)
-{
-    size_t count = 0;
-
-    for (size_t i = from; i < to; i++) {
-        count += store_row_is_live(batch, &batch->rows[i]);
-    }
-    return count;
-}
-
 /* In the order of the key, so that two consumers with the same rows do not wait in a circle. */
 static int put_staged(struct store *s, struct store_try *t, size_t from, size_t to, struct err *err)
 {
@@ -107,7 +97,7 @@ static int put_staged(struct store *s, struct store_try *t, size_t from, size_t 
         pg_execute(s->conn, "insert staged rows", sql, NULL, &inserted, &s->fault, err) < 0) {
         return -1;
     }
-    if ((size_t)inserted < live_rows(t->batch, from, to) && warn_of_observers(s, err) < 0) {
+    if ((size_t)inserted < store_live_rows(t->batch, from, to) && warn_of_observers(s, err) < 0) {
         return -1;
     }
     t->inserted += (size_t)inserted;
@@ -122,7 +112,7 @@ static int put_range(struct store *s, struct store_try *t, size_t from, size_t t
     if (store_copy_rows(s, CHECKS, t->batch, from, to, err) < 0) {
         return -1;
     }
-    t->inserted += live_rows(t->batch, from, to);
+    t->inserted += store_live_rows(t->batch, from, to);
     return 0;
 }
 
@@ -140,9 +130,9 @@ static int refuse(struct store *s, struct store_try *t, size_t row, struct err *
         return 0;
     }
     t->refused_too_many = true;
-    return err_set(err, ERR_FATAL,
-                   "Postgres refused %zu of the first %zu rows of a batch of %zu, first: %s",
-                   refused, live_rows(t->batch, 0, row + 1), t->live, t->refused.items[0].detail);
+    return err_set(
+        err, ERR_FATAL, "Postgres refused %zu of the first %zu rows of a batch of %zu, first: %s",
+        refused, store_live_rows(t->batch, 0, row + 1), t->live, t->refused.items[0].detail);
 }
 
 static int put_halved(struct store *s, struct store_try *t, size_t from, size_t to, struct err *err)
@@ -151,7 +141,7 @@ static int put_halved(struct store *s, struct store_try *t, size_t from, size_t 
     static const char release[] = "RELEASE SAVEPOINT halving";
     static const char back[] = "ROLLBACK TO SAVEPOINT halving; RELEASE SAVEPOINT halving";
 
-    if (live_rows(t->batch, from, to) == 0) {
+    if (store_live_rows(t->batch, from, to) == 0) {
         return 0;
     }
     if (pg_execute(s->conn, savepoint, savepoint, NULL, NULL, &s->fault, err) < 0) {
