@@ -79,12 +79,13 @@ def history(count, end_ms):
 
 
 class Feed:
-    """Puts events where the producer would."""
+    """Puts events where the producer would, and packs them as it does."""
 
     def __init__(self, bootstrap):
         self.failed = []
         self.producer = confluent_kafka.Producer({
-            "bootstrap.servers": bootstrap, "linger.ms": 20, "partitioner": "murmur2_random"})
+            "bootstrap.servers": bootstrap, "linger.ms": 20, "partitioner": "murmur2_random",
+            "compression.codec": os.environ.get("BENCH_CODEC", "lz4")})
 
     def put(self, topics, made):
         key, value, down = made
