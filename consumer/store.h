@@ -21,9 +21,10 @@
 #define STORE_DAYS_AHEAD 7       /* partitions made before they are needed */
 #define STORE_LOCATIONS_MAX 1000 /* rows of locations made from events */
 #define STORE_NAMES_CACHED_MAX 1000000
-#define STORE_ROLLUP_KEYS 500   /* rollups of hours, and of days, put together in a transaction */
-#define STORE_OVERALL_SITES 500 /* counted over all their locations in a transaction of its own */
-#define STORE_LOCK_SECONDS "30" /* waited for a lock; then ERR_RETRY */
+#define STORE_ROLLUP_KEYS 500     /* rollups of hours, and of days, put together in a transaction */
+#define STORE_OVERALL_SITES 500   /* counted over all their locations in a transaction of its own */
+#define STORE_STANDING_SITES 1000 /* whose standing is looked at, in one too */
+#define STORE_LOCK_SECONDS "30"   /* waited for a lock; then ERR_RETRY */
 #define STORE_RETENTION_LOCK_MS "2000" /* waited for readers of a day that is to go */
 #define STORE_IDLE_SECONDS                                                                         \
     "120" /* what `deliver` may take; then the server ends the transaction                         \
@@ -122,8 +123,9 @@ int store_rollup(struct store *s, bool *more, struct err *err) MUST_CHECK;
 
 /*
  * Count sites over all their locations anew where one of those has become stale, or whose quorum
- * was changed: STORE_OVERALL_SITES at the most, in one transaction. *more as in store_retain. To be
- * called every few seconds. Nothing is counted while another consumer does it.
+ * was changed: STORE_OVERALL_SITES at the most, in one transaction. Then bring the standing of
+ * sites up to date: STORE_STANDING_SITES at the most, in another. *more as in store_retain. To be
+ * called every few seconds. Nothing is done while another consumer does it.
  */
 int store_stale(struct store *s, bool *more, struct err *err) MUST_CHECK;
 

@@ -1,7 +1,8 @@
 /*
  * Sites over all their locations. How they are counted is written in SQL (sql/0009_overall.sql);
  * here it is said which ones, in the batch's transaction, and from time to time those that no batch
- * counts: a location that is stale sends nothing that could be counted.
+ * counts: a location that is stale sends nothing that could be counted. What they are over all,
+ * which sites are chosen by (sql/0012_standing.sql), is looked at from time to time alone.
  */
 #include "common/clock.h"
 #include "consumer/store_state.h"
@@ -70,20 +71,32 @@ static int count_stale(struct store *s, struct err *err)
     return 0;
 }
 
+/* A portion of the sites that are to be looked at; *more: there may be others. */
+static int turn(struct store *s, const char *what, const char *sql, int64_t sites_max, bool *more,
+                struct err *err)
+{
+    PGresult *result = pg_query(s->conn, what, sql, NULL, &s->fault, err);
+
+    if (result == NULL) {
+        return store_outage(err);
+    }
+    *more = *more || pg_int(result, 0, 0) >= sites_max; /* NULL reads as 0: another one does it */
+    PQclear(result);
+    return 0;
+}
+
 int store_stale(struct store *s, bool *more, struct err *err)
 {
-    static const char sql[] = "SELECT site_overall_turn(" TEXT(STORE_OVERALL_SITES) ")";
+    static const char overall_sql[] = "SELECT site_overall_turn(" TEXT(STORE_OVERALL_SITES) ")";
+    static const char standing_sql[] = "SELECT site_standing_turn(" TEXT(STORE_STANDING_SITES) ")";
 
     *more = false;
     if (!store_is_connected(s)) {
         return err_set(err, ERR_RETRY, "not connected to Postgres");
     }
-    PGresult *result = pg_query(s->conn, "count sites anew", sql, NULL, &s->fault, err);
-
-    if (result == NULL) {
-        return store_outage(err);
+    if (turn(s, "count sites anew", overall_sql, STORE_OVERALL_SITES, more, err) < 0 ||
+        turn(s, "look at sites anew", standing_sql, STORE_STANDING_SITES, more, err) < 0) {
+        return -1;
     }
-    *more = pg_int(result, 0, 0) >= STORE_OVERALL_SITES; /* NULL reads as 0: another one does it */
-    PQclear(result);
     return clock_mono_ns() < s->sites_stale_ns ? 0 : count_stale(s, err);
 }

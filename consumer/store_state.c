@@ -191,7 +191,7 @@ static int write_states(struct store *s, const struct state_work *work, struct e
         "k.since") ","
                    " last_slot = " STORE_SLOT(
                        "k.last") ", failures_in_a_row = k.failures,"
-                                 " silent_slot = NULL, incident_slot = " STORE_SLOT(
+                                 " silent_slot = NULL, stale = false, incident_slot = " STORE_SLOT(
                                      "k.incident") " FROM unnest($1::bigint[], $2::bigint[], "
                                                    "$3::text[], "
                                                    "$4::bigint[], $5::bigint[],"

@@ -4,10 +4,11 @@
  */
 #include "consumer/store_state.h"
 
-/* Of a key whose state stands and whose checks in the batch are all newer and say the same. */
+/* Of a key whose state stands and whose checks in the batch are all newer and say the same. One
+ * that was stale is another: its mark is to be taken away. */
 #define STEADY                                                                                     \
     "s.status = k.status AND s.last_slot < k.first AND s.failures_in_a_row = 0"                    \
-    " AND s.incident_slot IS NULL"
+    " AND s.incident_slot IS NULL AND NOT s.stale"
 /* The rest of such a row, to be read; NULL of the others. */
 #define CHANGES(column) " CASE WHEN s.failures_in_a_row < 0 THEN" column " END"
 #define CHANGES_US(column) CHANGES(STORE_US(column))

@@ -791,6 +791,19 @@ static void *write_second(void *context)
     return NULL;
 }
 
+static void wait_for_a_lock(struct meeting *m)
+{
+    while (!m->waited && !atomic_load(&m->ended)) {
+        PGresult *result =
+            PQexec(m->f->conn, "SELECT pg_stat_clear_snapshot();"
+                               "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
+                               " 'Lock' AND datname = current_database()");
+
+        m->waited = strcmp(PQgetvalue(result, 0, 0), "1") == 0;
+        PQclear(result);
+    }
+}
+
 static int deliver_while_they_meet(void *context, struct batch *batch, struct err *err)
 {
     struct meeting *m = context;
@@ -798,14 +811,7 @@ static int deliver_while_they_meet(void *context, struct batch *batch, struct er
     (void)err;
     batch->letters[0].in_topic = true;
     assert_int_equal(pthread_create(&m->thread, NULL, write_second, m), 0);
-    while (!m->waited && !atomic_load(&m->ended)) {
-        PGresult *result =
-            PQexec(m->f->conn, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type ="
-                               " 'Lock' AND datname = current_database()");
-
-        m->waited = strcmp(PQgetvalue(result, 0, 0), "1") == 0;
-        PQclear(result);
-    }
+    wait_for_a_lock(m);
     return 0;
 }
 
@@ -846,6 +852,87 @@ static void test_second_location_waits_until_the_first_is_counted(void **state)
     store_free(m.store);
 }
 
+/* --- What is kept of each site --- */
+
+static const char standing_sql[] =
+    "SELECT t.status, t.lapses_at = 'infinity', (SELECT string_agg(s.stale::text, ',') FROM"
+    "   site_state s WHERE s.website_id = t.website_id), site_standing_holds(),"
+    " (SELECT count(*) FROM site_doubts) FROM site_standing t";
+
+static void test_a_location_that_is_heard_of_again_leaves_its_site_in_doubt(void **state)
+{
+    struct fixture *f = *state;
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    int now = (int)((clock_real_ns() / NS_PER_US - fixture_slot_us(0)) / US_PER_SEC);
+
+    insert_site(f, "s", "{}");
+    store_checks(f, &claim, 0, "u");
+    look_for_stale(f);
+    fixture_assert(f->conn, standing_sql, "unknown|t|true|t|0");
+    store_checks(f, &claim, now, "u"); /* the same again, but for the silence in between */
+    fixture_assert(f->conn, standing_sql, "unknown|t|false|t|1");
+    look_for_stale(f);
+    fixture_assert(f->conn, standing_sql, "up|f|false|t|0");
+    store_checks(f, &claim, now + 1, "u");
+    fixture_assert(f->conn, standing_sql, "up|f|false|t|0");
+    store_checks(f, &claim, now + 2, "D");
+    fixture_assert(f->conn, standing_sql, "up|f|false|t|1");
+    look_for_stale(f);
+    fixture_assert(f->conn, standing_sql, "degraded|f|false|t|0");
+    fixture_exec(f->conn, "DELETE FROM site_state"); /* as of a location that is given up */
+    fixture_assert(f->conn,
+                   "SELECT website_id = (SELECT website_id FROM websites) FROM site_doubts", "t");
+    look_for_stale(f);
+    fixture_assert(f->conn, standing_sql, "unknown|t|-|t|0");
+    fixture_exec(f->conn, "UPDATE websites SET deleted_at = now()");
+    look_for_stale(f);
+    fixture_assert(f->conn, standing_sql, "");
+}
+
+static void *look_second(void *context)
+{
+    struct meeting *m = context;
+    bool more;
+
+    m->done.rc = store_stale(m->store, &more, &m->done.err);
+    atomic_store(&m->ended, true);
+    return NULL;
+}
+
+/* Of a batch and a turn that meet, the second one to have the row sees what the first did. */
+static void test_a_batch_and_a_turn_that_meet_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct meeting m = {.f = f, .store = f->store};
+    struct store_claim claim = fixture_claim(f->store, "t", 0);
+    int now = (int)((clock_real_ns() / NS_PER_US - fixture_slot_us(0)) / US_PER_SEC);
+
+    insert_site(f, "s", "{}");
+    store_checks(f, &claim, 0, "u");
+    fixture_exec(f->conn, "BEGIN; SELECT site_standing_turn(10)");
+    m.batch = batch_of(&claim, now, "u");
+    assert_int_equal(pthread_create(&m.thread, NULL, write_second, &m), 0);
+    wait_for_a_lock(&m);
+    fixture_exec(f->conn, "COMMIT");
+    pthread_join(m.thread, NULL);
+    assert_done(m.done);
+    assert_true(m.waited);
+    fixture_assert(f->conn, standing_sql, "unknown|t|false|t|1");
+    batch_free(m.batch);
+
+    fixture_exec(f->conn, "UPDATE site_state SET last_slot = now() - interval '1 day'");
+    fixture_exec(f->conn, "BEGIN; UPDATE site_state SET last_slot = now()");
+    m.waited = false;
+    atomic_store(&m.ended, false);
+    assert_int_equal(pthread_create(&m.thread, NULL, look_second, &m), 0);
+    wait_for_a_lock(&m);
+    fixture_exec(f->conn, "COMMIT");
+    pthread_join(m.thread, NULL);
+    assert_ok(m.done.rc, m.done.err);
+    assert_true(m.waited);
+    fixture_assert(f->conn, standing_sql, "up|f|false|t|0");
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
@@ -869,6 +956,8 @@ int main(void)
         TEST(test_second_location_waits_until_the_first_is_counted),
         TEST(test_two_locations_that_turn_at_once_are_both_counted),
         TEST(test_state_is_what_the_rows_say),
+        TEST(test_a_location_that_is_heard_of_again_leaves_its_site_in_doubt),
+        TEST(test_a_batch_and_a_turn_that_meet_agree),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
