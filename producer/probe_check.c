@@ -26,11 +26,16 @@ void check_end(struct slot *slot)
 
 static void address_add(struct slot *slot, const struct sockaddr_storage *address)
 {
-    const void *bytes = address->ss_family == AF_INET
-                            ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
-                            : (const void *)&((const struct sockaddr_in6 *)address)->sin6_addr;
+    memcpy(&slot->addresses[slot->address_count++], address, sizeof(slot->addresses[0]));
+}
 
-    inet_ntop(address->ss_family, bytes, slot->addresses[slot->address_count++], INET6_ADDRSTRLEN);
+/* Most checks try one of several: only that one is needed as text. */
+static void address_write(const union address *address, char text[INET6_ADDRSTRLEN])
+{
+    const void *bytes = address->family == AF_INET ? (const void *)&address->four.sin_addr
+                                                   : (const void *)&address->six.sin6_addr;
+
+    inet_ntop(address->family, bytes, text, INET6_ADDRSTRLEN);
 }
 
 /* The first one's family and the other in turn (RFC 8305, 4): with only a few tried, a machine
@@ -88,7 +93,7 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     addresses_take(slot, answer);
     if (slot->proxy.host != NULL && !slot->asks_proxy) {
         /* A socks5 proxy is told the first address; ours to try are its own. */
-        snprintf(slot->site_address, sizeof(slot->site_address), "%s", slot->addresses[0]);
+        address_write(&slot->addresses[0], slot->site_address);
         slot->address_count = 0;
         proxy_ask(slot);
         return;
@@ -144,6 +149,7 @@ static void transfer_begin(struct slot *slot)
     size_t more = slot->address_count - slot->address_at - 1;
     struct err err;
 
+    address_write(&slot->addresses[slot->address_at], slot->address);
     if (transfer_start(slot, &err) < 0) {
         fault_set(&slot->fault, ERROR_INTERNAL, PHASE_CONNECT, "%s", err.message);
         check_end(slot);
@@ -195,7 +201,7 @@ static void hop_failed(struct slot *slot, CURLcode code)
         .proxy = slot->proxy.host == NULL ? NULL : &slot->proxy,
         .proxy_tls = &slot->proxy_tls,
         .blocked = slot->hop.blocked,
-        .address = slot->addresses[slot->address_at],
+        .address = slot->address,
         .port = slot->proxy.host == NULL ? slot->target.port : slot->proxy.port,
         .timeout_ms = slot->site->timeout_ms,
         .body_bytes_max = slot->site->max_body_bytes,
@@ -358,7 +364,7 @@ void check_on_alarm(struct slot *slot)
 
         fault_set(&slot->fault, proxied ? ERROR_PROXY : ERROR_CONNECT_TIMEOUT, PHASE_CONNECT,
                   "%s%s port %u: no connection in its share of the check's %d ms",
-                  proxied ? "proxy " : "", slot->addresses[slot->address_at],
+                  proxied ? "proxy " : "", slot->address,
                   (unsigned)(proxied ? slot->proxy.port : slot->target.port),
                   (int)slot->site->timeout_ms);
         address_next(slot);

@@ -116,6 +116,12 @@ struct hop {
     char curl_text[CURL_ERROR_SIZE];
 };
 
+union address {
+    sa_family_t family;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
+
 /* Options of a handle. */
 enum handle_holds {
     HANDLE_NOTHING,
@@ -149,10 +155,11 @@ struct slot {
 
     struct resolver_request *request;
     int64_t asked_ns;
-    char addresses[PROBE_ADDRESSES_MAX][INET6_ADDRSTRLEN];
+    union address addresses[PROBE_ADDRESSES_MAX];
     size_t address_count, address_at;
-    int64_t failed_connects_us; /* spent on the addresses before this one */
-    struct fault remote_fault;  /* of an earlier address, when it says more than our own trouble */
+    char address[INET6_ADDRSTRLEN]; /* the one that is tried */
+    int64_t failed_connects_us;     /* spent on the addresses before this one */
+    struct fault remote_fault; /* of an earlier address, when it says more than our own trouble */
 
     struct curl_slist *headers, *connect_to;
     struct tls_check tls, proxy_tls;

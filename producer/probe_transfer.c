@@ -29,7 +29,7 @@ static bool set_tls(struct slot *slot)
         .key_file = identified ? site->key_file : NULL,
         .verify = site->verify_tls,
         .resume = site->tls_resume ? site->name : NULL,
-        .address = slot->addresses[slot->address_at],
+        .address = slot->address,
         .port = slot->target.port,
         .min_tls = site->min_tls,
         .not_after_s = EVENT_ABSENT,
@@ -59,7 +59,7 @@ static bool set_tls(struct slot *slot)
  * says of proxies is not for us. */
 static bool set_proxy(struct slot *slot)
 {
-    const char *address = slot->addresses[slot->address_at];
+    const char *address = slot->address;
     bool six = strchr(address, ':') != NULL;
     char through[INET6_ADDRSTRLEN + 32];
     bool ok = true;
@@ -81,7 +81,7 @@ static bool set_proxy(struct slot *slot)
 static bool set_connection(struct slot *slot)
 {
     bool proxied = slot->proxy.host != NULL;
-    const char *address = proxied ? slot->site_address : slot->addresses[slot->address_at];
+    const char *address = proxied ? slot->site_address : slot->address;
     bool fresh = !slot->site->reuse_connection;
     int64_t left_ms = (slot->deadline_ns - slot->hop.began_ns + NS_PER_MS - 1) / NS_PER_MS;
     char connect_to[INET6_ADDRSTRLEN + 8];
