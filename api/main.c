@@ -135,5 +135,5 @@ int main(int argc, char **argv)
     }
     settings_free(&options, &api_options);
     free(operands);
-    return exit_code;
+    return options_end(&api_options, exit_code);
 }

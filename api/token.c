@@ -36,10 +36,7 @@ static void hash_hex(const unsigned char secret[SECRET_BYTES], char out[HASH_HEX
 
 static int check_owner(const char *owner, struct err *err)
 {
-    size_t len = strlen(owner);
-
-    if (len == 0 || len > TOKEN_OWNER_BYTES_MAX || utf8_valid_prefix(owner, len) != len ||
-        strpbrk(owner, "\r\n\t") != NULL) {
+    if (!utf8_is_name(owner, TOKEN_OWNER_BYTES_MAX)) {
         return err_set(err, ERR_INVALID, "owner: want a name of 1 to %d bytes on one line",
                        TOKEN_OWNER_BYTES_MAX);
     }

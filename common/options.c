@@ -113,8 +113,20 @@ int options_ask_health(const struct common_options *common, const char *default_
 
 int options_fail(const struct settings_table *table, const struct err *err)
 {
+    (void)fflush(stdout); /* what was printed before it comes before it */
     fprintf(stderr, "%s: %s\n", table->program, err->message);
     return err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int options_end(const struct settings_table *table, int exit_code)
+{
+    struct err err;
+
+    if (fflush(stdout) != 0 && exit_code == EXIT_CLEAN) {
+        err_fill(&err, ERR_FATAL, "standard output: %s", strerror(errno));
+        return options_fail(table, &err);
+    }
+    return exit_code;
 }
 
 /* What needs no settings. False: it was not asked for. */

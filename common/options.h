@@ -40,6 +40,10 @@ bool options_begin(const struct settings_table *table, void *into, struct common
 /* Exit statuses of every program. */
 enum { EXIT_CLEAN = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+/* For main to return: exit_code, or EXIT_FAILED when that was EXIT_CLEAN and the standard output
+ * has not taken all, which is then said. */
+int options_end(const struct settings_table *table, int exit_code);
+
 /* A failure that ends the program, on stderr as "program: message"; returns the exit status that
  * fits its kind: EXIT_USAGE for ERR_INVALID, EXIT_FAILED otherwise. */
 int options_fail(const struct settings_table *table, const struct err *err);

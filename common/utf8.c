@@ -110,3 +110,14 @@ size_t utf8_clean(const char *bytes, size_t len, char *out, size_t out_size, boo
     }
     return used;
 }
+
+bool utf8_is_name(const char *text, size_t bytes_max)
+{
+    size_t len = strlen(text);
+    bool shows = true;
+
+    for (size_t i = 0; i < len; i++) {
+        shows = shows && (unsigned char)text[i] >= ' ' && text[i] != 0x7F;
+    }
+    return len > 0 && len <= bytes_max && shows && utf8_valid_prefix(text, len) == len;
+}

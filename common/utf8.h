@@ -22,4 +22,8 @@ size_t utf8_valid_prefix(const char *bytes, size_t len);
  */
 size_t utf8_clean(const char *bytes, size_t len, char *out, size_t out_size, bool *cut);
 
+/* A name that can be shown as it is: 1 to bytes_max bytes, valid, without control characters of
+ * ASCII, and so on one line. */
+bool utf8_is_name(const char *text, size_t bytes_max);
+
 #endif

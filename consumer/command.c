@@ -365,12 +365,5 @@ int command_run(const struct command *command, const struct options *o, const ch
     if (command->run != do_run) {
         options_default_signals();
     }
-    if (command->run(o, operands + words, count - words, err) < 0) {
-        fflush(stdout);
-        return -1;
-    }
-    if (fflush(stdout) != 0) {
-        return err_set(err, ERR_FATAL, "standard output: %s", strerror(errno));
-    }
-    return 0;
+    return command->run(o, operands + words, count - words, err);
 }

@@ -40,5 +40,5 @@ int main(int argc, char **argv)
     }
     settings_free(&options, &consumer_options);
     free(operands);
-    return exit_code;
+    return options_end(&consumer_options, exit_code);
 }

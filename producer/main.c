@@ -44,5 +44,5 @@ int main(int argc, char **argv)
     }
     settings_free(&options, &producer_options);
     free(operands);
-    return exit_code;
+    return options_end(&producer_options, exit_code);
 }

@@ -1,7 +1,6 @@
 #include "producer/options.h"
 
 #include <stddef.h>
-#include <string.h>
 
 #include "common/event.h"
 #include "common/site.h"
@@ -219,17 +218,11 @@ const struct settings_table producer_options = {
 /* A name that stands in every event. */
 static int check_name(const char *setting, const char *text, struct err *err)
 {
-    size_t len = strlen(text);
-    bool fits = len <= EVENT_LOCATION_BYTES_MAX && utf8_valid_prefix(text, len) == len;
-
-    for (const char *c = text; *c != '\0'; c++) {
-        fits = fits && (unsigned char)*c >= ' ' && *c != 0x7F;
+    if (utf8_is_name(text, EVENT_LOCATION_BYTES_MAX)) {
+        return 0;
     }
-    if (!fits) {
-        return err_set(err, ERR_INVALID, "%s: want 1 to %d bytes of UTF-8, on one line", setting,
-                       EVENT_LOCATION_BYTES_MAX);
-    }
-    return 0;
+    return err_set(err, ERR_INVALID, "%s: want 1 to %d bytes of UTF-8, on one line", setting,
+                   EVENT_LOCATION_BYTES_MAX);
 }
 
 int options_check(const struct options *o, struct err *err)

@@ -459,8 +459,8 @@ static int turn(struct service *s, struct err *err)
 
     atomic_store(&s->health.beat_ns, earliest(now_ns, crew_beat_ns(s->crew)));
     notify_watchdog_turn(&s->watchdog, &s->health, now_ns);
-    atomic_store(&s->health.ready,
-                 s->deadline_ns == TIME_NEVER && (s->shards == NULL || shards_are_read(s->shards)));
+    atomic_store(&s->health.ready, s->deadline_ns == TIME_NEVER && may_start(s) &&
+                                       (s->shards == NULL || shards_are_read(s->shards)));
     if ((s->publish != NULL || s->shards != NULL) &&
         kafka_files_look(&s->kafka_files, now_ns, clock_real_ns())) {
         renew(s);

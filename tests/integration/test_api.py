@@ -416,6 +416,7 @@ def test_wrong_settings_are_said(api_database):
                         (["--api-allow-options", "url"], "api-allow-options: url"),
                         (["--api-cert-file", "/nowhere", "--api-key-file", "/nowhere"], "/nowhere"),
                         (["token", "create"], "--owner"),
+                        (["token", "create", "--owner", "a\x1b[2J"], "owner: want a name"),
                         (["token", "revoke", "x"], "want the id"),
                         (["token"], "create, list or revoke"),
                         (["fly"], "not a command")):

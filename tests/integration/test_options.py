@@ -56,6 +56,16 @@ def test_help_is_there_also_when_the_environment_and_the_file_are_wrong(program,
     assert sitewatch.run(program, env={"LOG_FORMAT": "xml"}).returncode == 2
 
 
+@pytest.mark.parametrize("args", [
+    ["producer", "--help"], ["consumer", "--version"], ["producer", "--check-config", "--url", "http://a/"],
+], ids=" ".join)
+def test_what_could_not_be_written_is_no_success(args):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([sitewatch.binary(args[0]), *args[1:]], stdin=subprocess.DEVNULL, stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False, env=process.clean_environment())
+    assert (done.returncode, done.stderr) == (1, f"{args[0]}: standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize(("program", "args", "words"), [
     ("producer", ["--url", "http://x/", "--location", ""], "flag --location: is empty"),
     ("producer", ["--url", "http://x/", "--observer", "x" * 256], "observer: want 1 to 255 bytes"),

@@ -198,6 +198,13 @@ def test_a_second_signal_ends_it_while_events_wait_for_kafka(sited, no_kafka, pr
     assert producer.has_line("another signal, servers are not waited for")
 
 
+def test_a_producer_whose_checks_wait_for_kafka_is_not_ready(sited, no_kafka, programs):
+    producer = programs("producer", "--url", sited.url("/ok?not-ready"), "--seconds", 1, "--drain-seconds", 0,
+                        env={**no_kafka, "KAFKA_PROPERTIES": "queue.buffering.max.messages=1"})
+    process.wait_for(lambda: producer.get("/readyz")[0] == 503, "it to be not ready")
+    assert producer.get("/healthz")[0] == 200 and producer.metrics()["sitewatch_events_waiting"] >= 1
+
+
 @pytest.mark.own_servers
 def test_kafka_away_delays_events_and_loses_none(sited, pipeline):
     path = f"/ok?kafka-away={pipeline.id}"

@@ -143,9 +143,35 @@ static void test_room(void **state)
     }
 }
 
+static const struct {
+    const char *name;
+    const char *text;
+    bool is_name;
+} names[] = {
+    {"nothing", "", false},
+    {"an escape of a terminal", "a\x1b[2J", false},
+    {"a second line", "a\nb", false},
+    {"a tabulator", "a\tb", false},
+    {"a DEL", "a\x7f", false},
+    {"what is no text", "a\xff", false},
+    {"one byte too many", "12345678", false},
+    {"as long as may be", "1234567", true},
+    {"spaces and other letters", " \xc3\xa9 |", true},
+};
+
+static void test_names(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ROWS(names); i++) {
+        print_message("  %s\n", names[i].name);
+        assert_int_equal(utf8_is_name(names[i].text, 7), names[i].is_name);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_every_code_point),
         cmocka_unit_test(test_room),
