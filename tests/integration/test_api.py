@@ -378,6 +378,8 @@ def test_the_description_has_the_routes_and_the_page_loads_from_here_alone(api):
         assert api.ask("GET", name, headers={"If-None-Match": '"other"'}).body == loaded.body
     metrics = sitewatch.parse_metrics(api.ask("GET", "/metrics").body.decode())
     assert metrics['sitewatch_api_requests_total{class="2xx"}'] >= 4
+    assert metrics["sitewatch_api_request_seconds_count"] == sitewatch.metric_sum(
+        metrics, "sitewatch_api_requests_total")
 
 
 def test_a_state_that_changes_without_a_check_is_told(api):

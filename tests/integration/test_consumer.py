@@ -85,6 +85,10 @@ def test_a_bad_message_moves_on_and_is_kept(pipeline):
         assert row["reason"] == in_topic.get(label, "too_large"), label
     metrics = consumer.metrics()
     assert sitewatch.metric_sum(metrics, "sitewatch_dead_letters_total") == len(bad)
+    assert sitewatch.metric_sum(metrics, "sitewatch_dead_letters_refused_total") == 1
+    assert sitewatch.metric_sum(metrics, "sitewatch_batch_rows_sum") == len(bad) + len(rows)
+    batches = sitewatch.metric_sum(metrics, "sitewatch_batch_rows_count")
+    assert 1 <= batches == sitewatch.metric_sum(metrics, "sitewatch_commit_seconds_count")
     assert sitewatch.metric_sum(metrics, "sitewatch_rows_total") == len(rows)
     assert sitewatch.metric_sum(metrics, "sitewatch_duplicates_total") == 0
     consumer.terminate()

@@ -107,6 +107,17 @@ def test_a_prometheus_scrapes_all_three_and_gives_the_series_back(three, tmp_pat
         prometheus.close()
 
 
+def test_events_that_kafka_does_not_take_are_shown(programs, sited, no_kafka):
+    producer = programs("producer", "--url", sited.url("/ok?queued"), "--seconds", 1, "--check-on-start", env=no_kafka)
+    process.wait_for(lambda: producer.metrics()["sitewatch_events_queued"] >= 1, "an event in librdkafka's queue")
+    assert producer.metrics()["sitewatch_events_waiting"] == 0
+    small = {**no_kafka, "KAFKA_PROPERTIES": "queue.buffering.max.messages=1"}
+    full = programs("producer", "--url", sited.url("/ok?full"), "--seconds", 1, "--check-on-start", env=small)
+    process.wait_for(lambda: full.metrics()["sitewatch_events_waiting"] == 1, "an event that waits for room")
+    assert full.metrics()["sitewatch_events_queued"] == 1
+    assert full.metrics()["sitewatch_queue_full_total"] >= 1
+
+
 def test_metrics_are_compressed_for_who_takes_that(programs, sited, no_kafka):
     producer = programs("producer", "--url", sited.url("/ok?gzip"), "--seconds", 1, "--output", "json", env=no_kafka)
     port = int(producer.admin_url("").rpartition(":")[2])

@@ -102,6 +102,7 @@ def test_a_held_partition_is_refused_and_with_force_its_consumer_reads_from_ther
     assert read_once.count() == 21
     duplicates = sitewatch.metric_sum(consumer.metrics(), "sitewatch_duplicates_total")
     assert duplicates == 20, "it was fenced, and read from the new offset on"
+    assert sitewatch.metric_sum(consumer.metrics(), "sitewatch_fences_lost_total") == 1
     consumer.terminate()
 
 

@@ -124,6 +124,7 @@ def test_a_producer_checks_what_the_topic_has_and_follows_it(topic):
     producer = topic.producer("alone")
     producer.wait_until_ready()
     assert shards(producer) == PARTITIONS
+    assert sitewatch.metric_sum(producer.metrics(), "sitewatch_shard_changes_total", change="given") == PARTITIONS
     assert sitewatch.metric_sum(producer.metrics(), "sitewatch_sites") == 20
     topic.wait_for_requests(range(1, 21), 2)
 
