@@ -435,3 +435,11 @@ def test_wrong_settings_are_said(api_database):
         valid = sitewatch.run("api", *args, "--check-config", env=api_database.env)
         assert valid.returncode == 0 and valid.stdout == "settings are valid\n"
     assert sitewatch.run("api", "token", "list", env=api_database.env).stdout == before
+
+
+def test_a_table_that_is_missing_is_a_500_and_a_line_in_the_log_with_its_name(api):
+    api.query("ALTER TABLE dead_letters RENAME TO hidden")
+    refused = api.ask("GET", "/dead-letters")
+    assert refused.status == 500 and "dead_letters" not in refused.body.decode()
+    assert "dead_letters" in api.program.wait_for_line("a query failed")
+    assert api.ask("GET", "/websites").status == 200

@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 
+import pytest
+
 from stand import process
 
 SECONDS = 5
@@ -100,3 +102,21 @@ def test_who_says_nothing_is_closed_and_who_is_too_many_waits_for_nobody(api_dat
     later.request("GET", "/healthz")
     assert later.getresponse().status == 200
     later.close()
+
+
+def test_over_all_connections_others_wait_until_one_is_closed(api_database):
+    api = api_database.start("--api-connections", "10")
+    held = [connect(SILENT, api.port) for _ in range(10)]
+    for connection in held:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    with connect(BAD_TOKENS, api.port) as other:
+        other.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        other.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            other.recv(12)
+        held.pop().close()
+        other.settimeout(30)
+        assert other.recv(12) == b"HTTP/1.1 200"
+    for connection in held:
+        connection.close()

@@ -234,6 +234,16 @@ def test_a_consumer_that_slept_past_its_session_stores_nothing_twice(pipeline):
         consumer.terminate()
 
 
+def test_a_batch_is_stored_when_it_holds_as_much_as_it_may(pipeline):
+    consumer = pipeline.consumer(BATCH_MB="1", BATCH_MS="60000").wait_until_ready()
+    pipeline.kafka.produce(pipeline.success, [{"value": numbered(f"full{i}", i % 50)} for i in range(10_000)])
+    pipeline.wait_for_rows(1)
+    assert consumer.metrics()["sitewatch_batch_rows_count"] >= 1
+    process.wait_for(lambda: sitewatch.metric_sum(consumer.metrics(), "sitewatch_consumer_lag") == 0, "all to be read")
+    consumer.terminate()
+    assert pipeline.count() == 10_000, "at its end it stores what it holds"
+
+
 @pytest.mark.own_servers
 def test_an_offset_outside_the_log_is_said_and_reading_goes_on(pipeline):
     def produce(name, count):

@@ -26,7 +26,8 @@ def three(pipeline, sited):
     path = pipeline.targets_file(targets(
         target("well", sited.url("/ok?three")), target("ill", sited.url("/status/503?three")),
         target('a \\"b\\" \\\\ é', sited.url("/ok?odd"))))
-    producer = pipeline.producer("--targets-file", path, SPOOL_FILE=str(pipeline.directory / "spool.sqlite"))
+    producer = pipeline.producer("--targets-file", path, SPOOL_FILE=str(pipeline.directory / "spool.sqlite"),
+                                 SPOOL_MAX_MB="3")
     consumer = pipeline.consumer()
     pipeline.wait_for_rows(6)
     api = pipeline.start("api", "--listen", "127.0.0.1:0", env={"POSTGRES_DSN": pipeline.env["POSTGRES_DSN"]})
@@ -78,6 +79,11 @@ def test_each_program_shows_what_is_documented_and_promtool_finds_nothing_wrong(
         sitewatch.parse_metrics(text)
         assert get(port, "/healthz")[0] == 200
         assert get(port, "/readyz")[0] == 200
+
+
+def test_the_ceiling_of_the_spool_is_the_one_that_was_set(three):
+    _, port = three["producer"]
+    assert sitewatch.parse_metrics(get(port, "/metrics")[2])["sitewatch_spool_limit_bytes"] == 3 * 1024 * 1024
 
 
 def test_a_prometheus_scrapes_all_three_and_gives_the_series_back(three, tmp_path):

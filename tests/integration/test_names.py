@@ -2,7 +2,7 @@
 
 import json
 
-from stand import events, sitewatch
+from stand import events, process, sitewatch
 
 ZONE = """
 well.test A 127.0.0.1
@@ -47,3 +47,16 @@ def test_a_name_server_that_cannot_be_asked_is_the_checkers_own_fault(sited, tmp
     event = json.loads(done.stdout)
     assert done.returncode == 1 and event["status"] == "unknown"
     assert event["error"]["type"] == "local_network"
+
+
+def test_how_long_it_is_kept_that_a_name_does_not_exist_is_set(programs, dnsd):
+    server = dnsd(ZONE)
+    for seconds, kept in ((0, False), (60, True)):
+        producer = programs("producer", "--url", "http://nowhere.test/", "--seconds", 1, "--output", "json",
+                            "--dns-servers", server, "--dns-negative-ttl-s", seconds, env={"LISTEN": "127.0.0.1:0"})
+        process.wait_for(lambda producer=producer: len(producer.events()) >= 3, "three checks")
+        samples = producer.metrics()
+        cached = sitewatch.metric_sum(samples, "sitewatch_dns_lookups_total", result="cached")
+        asked = sitewatch.metric_sum(samples, "sitewatch_dns_lookups_total", result="not_found")
+        assert (asked == 1 and cached >= 2) if kept else (asked >= 3 and cached == 0), (seconds, asked, cached)
+        producer.terminate()

@@ -181,6 +181,17 @@ def test_a_second_signal_ends_it_at_once(sited, pipeline):
     producer.signal(signal.SIGTERM)
     assert producer.wait(5) in (0, 1)
     assert time.monotonic() - started < 2
+    assert producer.has_line("second signal, leaving at once")
+
+
+def test_a_check_that_takes_longer_than_the_drain_is_cut_off_and_said(sited, pipeline):
+    path = f"/slow/60000?cut={pipeline.id}"
+    producer = pipeline.producer("--targets-file", pipeline.targets_file(targets(
+        target("slow", sited.url(path), "seconds = 90; timeout_ms = 80000;"))), "--check-on-start", "--drain-seconds", 1)
+    process.wait_for(lambda: sited.counts(path), "the check to begin")
+    producer.terminate()
+    assert "checks=1" in producer.wait_for_line("checks were cut off by the deadline")
+    assert pipeline.published() == 0, "nothing was found of the site"
 
 
 def test_a_second_signal_ends_it_while_events_wait_for_kafka(sited, no_kafka, programs):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from stand import events, process, rollups
+from stand import events, process, rollups, sitewatch
 
 
 def send(pipeline, rng, count):
@@ -74,3 +74,21 @@ def test_a_rollup_that_was_tampered_with_is_found(pipeline):
                        "FROM (SELECT extract(epoch FROM day_of(now()))::bigint / 3600) AS d (h)")
         rollups.put_together(pipeline.postgres, pipeline.database)
     assert not rollups.differing(pipeline.postgres, pipeline.database)
+
+
+@pytest.mark.parametrize(("days", "checks_days"), [("100", "10"), ("10", "100")])
+def test_rollups_go_by_their_own_retention_but_not_before_their_checks(pipeline, days, checks_days):
+    assert pipeline.consumer("migrate").wait() == 0
+    for table in ("rollups_1h", "rollups_1d"):
+        pipeline.query(f"INSERT INTO {table} SELECT 1, day_of(now()) - age * interval '24 hours', 0, NULL, NULL, 1, 0, 1, 0, 0,"
+                       " 0, 0, 0, '{}', '{}' FROM unnest('{50,200}'::integer[]) age RETURNING 1")
+    consumer = pipeline.consumer(ROLLUP_RETENTION_DAYS=days, RETENTION_DAYS=checks_days).wait_until_ready()
+
+    def left():
+        return [sorted(row["age"] for row in pipeline.query(
+            f"SELECT (extract(epoch FROM day_of(now()) - begins) / 86400)::integer AS age FROM {table}"))
+            for table in ("rollups_1h", "rollups_1d")]
+
+    process.wait_for(lambda: left() == [[50], [50]] and sitewatch.metric_sum(
+        consumer.metrics(), "sitewatch_rollups_deleted_total") == 2, "what is past its retention to go")
+    consumer.terminate()
