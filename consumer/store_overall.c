@@ -7,9 +7,6 @@
 #include "common/clock.h"
 #include "consumer/store_state.h"
 
-#define NUMBER(n) #n
-#define TEXT(n) NUMBER(n)
-
 #define STALE_INTERVAL_NS (INT64_C(10) * NS_PER_SEC)
 #define STALE_SHARE                                                                                \
     100 /* all states are looked at: that may take one part of so many of the time */
@@ -87,8 +84,10 @@ static int turn(struct store *s, const char *what, const char *sql, int64_t site
 
 int store_stale(struct store *s, bool *more, struct err *err)
 {
-    static const char overall_sql[] = "SELECT site_overall_turn(" TEXT(STORE_OVERALL_SITES) ")";
-    static const char standing_sql[] = "SELECT site_standing_turn(" TEXT(STORE_STANDING_SITES) ")";
+    static const char overall_sql[] =
+        "SELECT site_overall_turn(" PG_DIGITS(STORE_OVERALL_SITES) ")";
+    static const char standing_sql[] =
+        "SELECT site_standing_turn(" PG_DIGITS(STORE_STANDING_SITES) ")";
 
     *more = false;
     if (!store_is_connected(s)) {
