@@ -1,10 +1,8 @@
 #include "common/jsontext.h"
 
-#include <endian.h>
 #include <string.h>
 
-#define ONES UINT64_C(0x0101010101010101)
-#define TOPS UINT64_C(0x8080808080808080)
+#include "common/jsonplain.h"
 
 struct jsontext jsontext_begin(const char *text, size_t len)
 {
@@ -100,42 +98,6 @@ static bool skip_escape(struct jsontext *t)
     return len > 0;
 }
 
-/* What a string may not have as it is: control characters, the quote, the backslash. */
-static bool is_plain(char c)
-{
-    return (unsigned char)c >= ' ' && c != '"' && c != '\\';
-}
-
-/* Of eight bytes, with a one at the top of the first that is less than `limit` (at most 0x80), and
- * perhaps of bytes after it, but of none before it. */
-static uint64_t less_than(uint64_t bytes, uint64_t limit)
-{
-    return (bytes - limit * ONES) & ~bytes & TOPS;
-}
-
-/* Where the plain characters from `at` on end. Eight at a time, as most of an event is strings. */
-static const char *plain_end(const char *at, const char *end)
-{
-    while (end - at >= 8) {
-        uint64_t bytes;
-
-        memcpy(&bytes, at, sizeof(bytes));
-        bytes = le64toh(bytes); /* the first is the lowest */
-
-        uint64_t stops = less_than(bytes, ' ') | less_than(bytes ^ '"' * ONES, 1) |
-                         less_than(bytes ^ '\\' * ONES, 1);
-
-        if (stops != 0) {
-            return at + __builtin_ctzll(stops) / 8;
-        }
-        at += 8;
-    }
-    while (at < end && is_plain(*at)) {
-        at++;
-    }
-    return at;
-}
-
 static bool read_string(struct jsontext *t, struct jsontext_value *value)
 {
     if (!take(t, '"')) {
@@ -143,7 +105,7 @@ static bool read_string(struct jsontext *t, struct jsontext_value *value)
     }
     *value = (struct jsontext_value){.kind = JSONTEXT_STRING, .first = t->at};
     for (;;) {
-        t->at = plain_end(t->at, t->end);
+        t->at = jsonplain_end(t->at, t->end);
         if (t->at == t->end || *t->at != '\\') {
             break;
         }
