@@ -265,27 +265,31 @@ static void move_partition(struct batch *b, uint32_t partition, int64_t offset)
 void batch_add_row(struct batch *b, uint32_t partition, int64_t offset, const struct event *event)
 {
     static const struct event none;
-    const struct event *before = b->rows_count == 0 ? &none : &b->rows[b->rows_count - 1].event;
 
     move_partition(b, partition, offset);
-
-    struct event copy = *event;
-
-    copy.site_name = arena_share(b, event->site_name, before->site_name);
-    copy.site_url = arena_share(b, event->site_url, before->site_url);
-    copy.location = arena_share(b, event->location, before->location);
-    copy.observer = arena_share(b, event->observer, before->observer);
-    copy.http_version = arena_share(b, event->http_version, before->http_version);
-    copy.final_url = arena_share(b, event->final_url, before->final_url);
-    copy.peer = arena_share(b, event->peer, before->peer);
-    copy.tls_version = arena_share(b, event->tls_version, before->tls_version);
-    copy.error_message = arena_share(b, event->error_message, before->error_message);
-    if (event->answers_json != NULL) {
-        copy.answers_json = arena_copy(b, event->answers_json, event->answers_json_len);
-    }
     b->rows = grow(b->rows, b->rows_count, &b->arena->rows_size, 256, sizeof(*b->rows));
-    b->rows[b->rows_count++] =
-        (struct batch_row){.partition = partition, .offset = offset, .event = copy};
+
+    const struct event *before = b->rows_count == 0 ? &none : &b->rows[b->rows_count - 1].event;
+    struct batch_row *row = &b->rows[b->rows_count++];
+    struct event *copy = &row->event;
+
+    row->partition = partition;
+    row->offset = offset;
+    row->website_id = 0;
+    row->location_id = 0;
+    *copy = *event;
+    copy->site_name = arena_share(b, event->site_name, before->site_name);
+    copy->site_url = arena_share(b, event->site_url, before->site_url);
+    copy->location = arena_share(b, event->location, before->location);
+    copy->observer = arena_share(b, event->observer, before->observer);
+    copy->http_version = arena_share(b, event->http_version, before->http_version);
+    copy->final_url = arena_share(b, event->final_url, before->final_url);
+    copy->peer = arena_share(b, event->peer, before->peer);
+    copy->tls_version = arena_share(b, event->tls_version, before->tls_version);
+    copy->error_message = arena_share(b, event->error_message, before->error_message);
+    if (event->answers_json != NULL) {
+        copy->answers_json = arena_copy(b, event->answers_json, event->answers_json_len);
+    }
     b->bytes += sizeof(*b->rows);
 }
 
