@@ -392,22 +392,25 @@ down: ## stop it, and remove all that it made
 logs: ## what its containers say
 	$(COMPOSE) logs --follow
 
-docker-install: images
-docker-run-migration: images
+docker-install: images ## the images of the programs
+docker-run-migration: images ## make the tables and topics of the local stack
 	$(COMPOSE) run --rm migrate
-docker-run-website-seeding: images
+docker-run-website-seeding: images ## put its sites into its database
 	$(COMPOSE) run --rm consumer seed /etc/sitewatch/sites.conf
-docker-run-monitor-producer: images
+docker-run-monitor-producer: images ## check them, until Ctrl-C
 	$(COMPOSE) up --no-log-prefix producer
-docker-run-monitor-consumer: images
+docker-run-monitor-consumer: images ## store what is found, until Ctrl-C
 	$(COMPOSE) up --no-log-prefix consumer
 # DOCKER_ARGS is given to `docker run`, e.g. the certificates of a proxy that pip and maven go through.
-CHECKS = docker run --rm $(DOCKER_ARGS) $(IMAGES)/checks:$(TAG)
-docker-run-unit-tests: image-checks
+CHECKS = docker run --rm $(CHECKS_RIGHTS) $(DOCKER_ARGS) $(IMAGES)/checks:$(TAG) -j$$(nproc)
+docker-run-unit-tests: image-checks ## test-unit in a container
 	$(CHECKS) test-unit
-docker-show-coverage: image-checks
+# The integration tests make network namespaces, and check a site over ::1.
+CHECKS_RIGHTS =
+docker-show-coverage: CHECKS_RIGHTS = --cap-add SYS_ADMIN --cap-add NET_ADMIN --sysctl net.ipv6.conf.all.disable_ipv6=0
+docker-show-coverage: image-checks ## coverage in a container
 	$(CHECKS) coverage
-docker-run-code-checks: image-checks
+docker-run-code-checks: image-checks ## lint in a container
 	$(CHECKS) lint
 
 clean: ## remove everything that was built

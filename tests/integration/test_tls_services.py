@@ -45,8 +45,9 @@ class Put:
             shutil.copy(self.certs / source, self.directory / target)
 
     def env(self):
+        """The broker listens on 127.0.0.1 alone, and localhost may be ::1 first."""
         return {"KAFKA_CAFILE": self.directory / "ca.pem", "KAFKA_CERTFILE": self.directory / "service.cert",
-                "KAFKA_KEYFILE": self.directory / "service.key"}
+                "KAFKA_KEYFILE": self.directory / "service.key", "KAFKA_PROPERTIES": "broker.address.family=v4"}
 
 
 @pytest.fixture
