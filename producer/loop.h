@@ -36,7 +36,7 @@ void loop_unwatch(struct loop *l, int fd);
  * will be, or that is closed next; loop_forget must be called before it is closed.
  */
 void loop_rest(struct loop *l, int fd);
-/* fd is closed next. Harmless when it is not known. */
+/* fd is closed next, or was just opened. Harmless when it is not known. */
 void loop_forget(struct loop *l, int fd);
 
 /* Wait until a descriptor is ready or CLOCK_MONOTONIC reaches until_ns (TIME_NEVER: no limit;

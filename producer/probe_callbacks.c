@@ -47,6 +47,9 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_
         slot->hop.open_errno = errno; /* libcurl does not tell */
         return CURL_SOCKET_BAD;
     }
+    /* libcurl (7.88) closes a socket that it gives up while connecting without a call of
+     * on_close_socket: what is known of this number may be that one's. */
+    loop_forget(slot->probe->loop, fd);
     slot->hop.socket_ns = clock_mono_ns();
     return fd;
 }

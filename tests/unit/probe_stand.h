@@ -3,7 +3,7 @@
  * result of the last check.
  *
  * It defines the functions of producer/resolver and producer/guard, so no test that includes it
- * links the real ones.
+ * links the real ones. Time stands still where it is what a check is to run out of.
  */
 #ifndef TESTS_UNIT_PROBE_STAND_H
 #define TESTS_UNIT_PROBE_STAND_H
@@ -16,9 +16,10 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "producer/guard.h"
-#include "producer/probe.h"
+#include "producer/probe_internal.h"
+#include "tests/unit/still_clock.h"
 
-#define STAND_SECONDS_MAX 10
+#define STAND_SECONDS_MAX 30
 
 /* --- Names --- */
 
@@ -273,18 +274,71 @@ static inline void stand_turn(struct stand *stand)
     stand_answer_waiting(&stand->resolver);
 }
 
+/* When to give up, by the kernel's clock: ours may stand still. */
+static inline int64_t stand_until_ns(void)
+{
+    return still_clock_kernel_ns(CLOCK_MONOTONIC) + STAND_SECONDS_MAX * NS_PER_SEC;
+}
+
+static inline void stand_turn_before(struct stand *stand, int64_t until_ns)
+{
+    if (still_clock_kernel_ns(CLOCK_MONOTONIC) > until_ns) {
+        fprintf(stderr, "nothing came of it within %d s\n", STAND_SECONDS_MAX);
+        abort();
+    }
+    stand_turn(stand);
+}
+
 /* Turn until `count` results were seen in all. */
 static inline void stand_wait(struct stand *stand, int count)
 {
-    int64_t until_ns = clock_mono_ns() + STAND_SECONDS_MAX * NS_PER_SEC;
+    int64_t until_ns = stand_until_ns();
 
     while (stand->seen.count < count) {
-        if (clock_mono_ns() > until_ns) {
-            fprintf(stderr, "no result within %d s\n", STAND_SECONDS_MAX);
-            abort();
-        }
-        stand_turn(stand);
+        stand_turn_before(stand, until_ns);
     }
+}
+
+/* Where a check is held while its time goes by. */
+struct stand_hold {
+    enum check_phase phase;
+    int redirects;
+    int64_t ms; /* that go by there */
+};
+
+/* libcurl's own time begins when it does: it has then at least opened a socket. */
+static inline bool stand_is_at(const struct stand *stand, const struct stand_hold *hold)
+{
+    for (size_t i = 0; i < stand->probe->slot_count; i++) {
+        const struct slot *slot = &stand->probe->slots[i];
+
+        if ((slot->state == SLOT_RESOLVING && hold->phase == PHASE_DNS) ||
+            (slot->state == SLOT_TRANSFER && slot->redirects == hold->redirects &&
+             transfer_phase(slot) == hold->phase &&
+             (hold->phase != PHASE_CONNECT || slot->hop.socket_ns != 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A check, whose time goes by only where it is held: however long the machine takes to come there,
+ * and to end the check after it. */
+static inline const struct probe_result *
+stand_check_held(struct stand *stand, const struct site *site, const struct stand_hold *hold)
+{
+    int64_t until_ns = stand_until_ns();
+    int before = stand->seen.count;
+
+    still_clock_stop();
+    probe_start(stand->probe, site, true, (void *)(uintptr_t)site, clock_mono_ns());
+    while (hold->ms > 0 && !stand_is_at(stand, hold)) {
+        stand_turn_before(stand, until_ns);
+    }
+    still_clock_move(hold->ms * NS_PER_MS);
+    stand_wait(stand, before + 1);
+    still_clock_go();
+    return &stand->seen.result;
 }
 
 static inline const struct probe_result *stand_check(struct stand *stand, const struct site *site)
