@@ -114,11 +114,12 @@ def test_a_prometheus_scrapes_all_three_and_gives_the_series_back(three, tmp_pat
 
 
 def test_events_that_kafka_does_not_take_are_shown(programs, sited, no_kafka):
-    producer = programs("producer", "--url", sited.url("/ok?queued"), "--seconds", 1, "--check-on-start", env=no_kafka)
+    args = ("--seconds", 1, "--check-on-start", "--drain-seconds", 0)
+    producer = programs("producer", "--url", sited.url("/ok?queued"), *args, env=no_kafka)
     process.wait_for(lambda: producer.metrics()["sitewatch_events_queued"] >= 1, "an event in librdkafka's queue")
     assert producer.metrics()["sitewatch_events_waiting"] == 0
     small = {**no_kafka, "KAFKA_PROPERTIES": "queue.buffering.max.messages=1"}
-    full = programs("producer", "--url", sited.url("/ok?full"), "--seconds", 1, "--check-on-start", env=small)
+    full = programs("producer", "--url", sited.url("/ok?full"), *args, env=small)
     process.wait_for(lambda: full.metrics()["sitewatch_events_waiting"] == 1, "an event that waits for room")
     assert full.metrics()["sitewatch_events_queued"] == 1
     assert full.metrics()["sitewatch_queue_full_total"] >= 1
