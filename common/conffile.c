@@ -220,6 +220,9 @@ static int scan_text(const char *name, const char *text, size_t len, struct incl
     struct scan scan = {.path = name, .at = text, .end = text + len, .line_start = text, .line = 1};
     int rc = 0;
 
+    if (strncmp(text, "\xEF\xBB\xBF", 3) == 0) { /* which no editor shows */
+        return scan_error(&scan, 1, err, "a byte order mark, save it as UTF-8 without one");
+    }
     while (rc == 0 && *scan.at != '\0') {
         rc = scan_token(&scan, includes, depth, err);
     }
@@ -277,7 +280,7 @@ static void name_file(const char *file, const char *path, char *out, size_t out_
 static const char *advice(const char *text)
 {
     if (strcmp(text, "syntax error") == 0) {
-        return "look here and on the line before for a missing ; , = or bracket";
+        return "look here and on the line before for a missing ; , = or bracket, or a , too many";
     }
     if (strcmp(text, "duplicate setting name") == 0) {
         return "keep one of the two";

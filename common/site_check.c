@@ -75,6 +75,14 @@ int site_check_proxy(const char *text, struct err *err)
 
 int site_check_pattern(const char *text, struct err *err)
 {
+    /* PCRE2 takes the character for itself, which no text has; some versions of libconfig, and
+     * JSON, make it of a \b with one backslash. */
+    if (strchr(text, '\b') != NULL) {
+        return err_set(
+            err, ERR_INVALID,
+            "holds a backspace: \\b, where a word ends, is written \\\\b in a file and in "
+            "JSON");
+    }
     return pattern_check(text, err) < 0 ? without_prefix(err, "pattern: ") : 0;
 }
 

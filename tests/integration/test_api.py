@@ -108,6 +108,9 @@ def test_text_with_sql_and_headers_in_it_is_text(api):
     assert api.ask("GET", "/websites?keyword=%0d%0aX-Evil:1").json()["total"] == 0
     name = api.ask("POST", "/websites", {"url": "https://b/", "name": "a\r\nX-Evil: 1"})
     assert name.status == 422 and name.pointers() == ["/name"]
+    one_backslash = api.ask("POST", "/websites", '{"url":"https://b/","pattern":"\\bword"}',
+                            headers={"Content-Type": "application/json"})
+    assert one_backslash.status == 422 and one_backslash.pointers() == ["/pattern"]
     header = api.ask("POST", "/websites", {"url": "https://b/", "headers": ["A: b\r\nX-Evil: 1"]})
     assert header.status == 422 and header.pointers() == ["/headers"]
     assert api.ask("GET", f"/websites/{site['id']}").json()["name"] == evil

@@ -385,7 +385,8 @@ static const struct refused refused[] = {
      NULL,
      NULL,
      "a = ;",
-     "t.conf:1: syntax error: look here and on the line before for a missing ; , = or bracket"},
+     "t.conf:1: syntax error: look here and on the line before for a missing ; , = or bracket, or "
+     "a , too many"},
 };
 
 static void refuses(void **state)
@@ -521,6 +522,19 @@ static void a_secret_comes_from_a_file(void **state)
         }
         settings_free(&made, &table);
     }
+}
+
+static void the_last_of_two_flags_counts(void **state)
+{
+    const char *const args[] = {"--location=a", "--once", "--location", "b", "--once=no", NULL};
+    struct made made;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(load(&made, args, &err), 0);
+    assert_string_equal(made.location, "b");
+    assert_false(made.once);
+    settings_free(&made, &table);
 }
 
 static void a_secret_from_two_places_is_refused(void **state)
@@ -771,6 +785,7 @@ int main(void)
         TEST(the_file_may_be_named_by_the_environment),
         TEST(pairs_of_a_later_source_replace_all),
         TEST(a_secret_comes_from_a_file),
+        TEST(the_last_of_two_flags_counts),
         TEST(a_secret_from_two_places_is_refused),
         TEST(a_secret_file_must_be_short_text),
         TEST(a_value_has_a_ceiling_in_every_source),

@@ -74,12 +74,15 @@ static const struct {
     {"ip_version_5", "ip_version_5.conf:1: ip_version: '5' is not any, 4 or 6"},
     {"method_small_letters",
      "method_small_letters.conf:1: method: 'post' is not upper-case letters, such as GET or POST"},
+    {"comma_too_many", "comma_too_many.conf:3: syntax error: look here and on the line before "
+                       "for a missing ; , = or bracket, or a , too many"},
     {"missing_bracket", "missing_bracket.conf:3: syntax error: look here and on the line before "
-                        "for a missing ; , = or bracket"},
+                        "for a missing ; , = or bracket, or a , too many"},
     {"missing_equals", "missing_equals.conf:4: syntax error: look here and on the line before for "
-                       "a missing ; , = or bracket"},
+                       "a missing ; , = or bracket, or a , too many"},
     {"name_not_utf8", "name_not_utf8.conf:1: name: not UTF-8 at byte 3, save it as UTF-8"},
     {"no_site", "no_site.conf:1: targets: is empty, want one site or more"},
+    {"byte_order_mark", "byte_order_mark.conf:1: a byte order mark, save it as UTF-8 without one"},
     {"nul_byte", "nul_byte.conf:1: a NUL byte, want a text file"},
     {"nul_escape", "nul_escape.conf:1: \\x00 in a string: a NUL cannot be in a value, take it out"},
     {"open_comment",
@@ -91,6 +94,9 @@ static const struct {
      "password_twice.conf:5: password_file: password is given too, keep one of them"},
     {"password_without_username", "password_without_username.conf:1: password: needs username"},
     {"pattern", "pattern.conf:2: pattern: missing closing parenthesis at offset 5"},
+    {"pattern_backspace",
+     "pattern_backspace.conf:1: pattern: holds a backspace: \\b, where a word ends, is written "
+     "\\\\b in a file and in JSON"},
     {"pattern_absent",
      "pattern_absent.conf:1: pattern_absent: missing closing parenthesis at offset 1"},
     {"resolve_to_a_name", "resolve_to_a_name.conf:1: resolve_to: 'localhost' is not a numeric "

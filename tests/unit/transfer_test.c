@@ -22,7 +22,8 @@ static const struct {
     {"an include in a comment's place", "# sites\n  @include \"x\"",
      "body:2: @include is not taken here"},
     {"a fault of form", "targets = ( { url = \"a\" seconds } );",
-     "body:1: syntax error: look here and on the line before for a missing ; , = or bracket"},
+     "body:1: syntax error: look here and on the line before for a missing ; , = or bracket, or a "
+     ", too many"},
     {"a string without an end", "targets = ( { url = \"a",
      "body:1: a string that starts here has no end, close it with a \""},
     {"a number beyond 32 bits", "targets = (\n{ seconds = 5000000000; } );",
