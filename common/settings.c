@@ -141,7 +141,7 @@ static int read_flag(const struct settings_table *table, char ***arg, struct fla
     }
     if (name[len] == '=') {
         flag->text = name + len + 1;
-    } else if (flag->setting->type == SETTING_BOOL) {
+    } else if (flag->setting->type == SETTING_BOOL || flag->setting->type == SETTING_MAYBE) {
         flag->text = "true";
     } else {
         (*arg)++;

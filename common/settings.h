@@ -22,10 +22,13 @@
 enum setting_type {
     SETTING_INT,    /* int64_t in min..max */
     SETTING_BOOL,   /* bool; as a flag alone it means true; text: true|false|1|0|yes|no|on|off */
+    SETTING_MAYBE,  /* int of enum setting_maybe, as text like a bool; without it MAYBE_NOT_GIVEN */
     SETTING_TEXT,   /* char *, owned by the struct, freed by settings_free; NULL when not given */
     SETTING_CHOICE, /* int: the index in `choices` */
     SETTING_PAIRS,  /* struct setting_pairs: "a=b;c=d", or in a file a list of "a=b" strings */
 };
+
+enum setting_maybe { MAYBE_NOT_GIVEN, MAYBE_NO, MAYBE_YES };
 
 enum setting_flag {
     SETTING_SECRET = 1,    /* shown nowhere; NAME_FILE (environment) names a file holding it */
@@ -65,7 +68,8 @@ struct settings_table {
  * source (file:line, environment variable, flag), the setting, and what would be right; *into
  * must then still be given to settings_free. *into must be zeroed before.
  *
- * Flags are "--name VALUE" or "--name=VALUE"; a bool also "--name" alone. What is not a flag is
+ * Flags are "--name VALUE" or "--name=VALUE"; a bool (also one
+ * that may be left out) also "--name" alone. What is not a flag is
  * an operand: operands are moved, in order, to operands[0..*operand_count), which has room for
  * argc entries and points into argv. An environment variable that is set but empty counts as not
  * set (compose files pass those). The file is the one that --config names, if any.

@@ -102,10 +102,11 @@ static int set_from_file(void *into, const struct setting *setting, const config
         }
         return setting_set_int(into, setting, config_setting_get_int64(from), name, err);
     case SETTING_BOOL:
+    case SETTING_MAYBE:
         if (type != CONFIG_TYPE_BOOL) {
             return wrong_type(name, "true or false", from, err);
         }
-        *(bool *)setting_field(into, setting) = config_setting_get_bool(from) != 0;
+        setting_set_bool(into, setting, config_setting_get_bool(from) != 0);
         return 0;
     case SETTING_PAIRS:
         if (type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY) {

@@ -22,6 +22,9 @@ int setting_set_text(void *into, const struct setting *setting, const char *text
 int setting_set_int(void *into, const struct setting *setting, int64_t value, const char *where,
                     struct err *err) MUST_CHECK;
 
+/* Set a bool, or one that may be left out. */
+void setting_set_bool(void *into, const struct setting *setting, bool value);
+
 /* Add one "a=b" to pairs. */
 int setting_pairs_add(struct setting_pairs *pairs, const struct setting *setting, const char *text,
                       size_t len, const char *where, struct err *err) MUST_CHECK;

@@ -60,6 +60,15 @@ static int set_int(void *into, const struct setting *setting, const char *text, 
     return setting_set_int(into, setting, value, where, err);
 }
 
+void setting_set_bool(void *into, const struct setting *setting, bool value)
+{
+    if (setting->type == SETTING_MAYBE) {
+        *(int *)setting_field(into, setting) = value ? MAYBE_YES : MAYBE_NO;
+    } else {
+        *(bool *)setting_field(into, setting) = value;
+    }
+}
+
 static int set_bool(void *into, const struct setting *setting, const char *text, const char *where,
                     struct err *err)
 {
@@ -68,7 +77,7 @@ static int set_bool(void *into, const struct setting *setting, const char *text,
 
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcasecmp(text, words[i]) == 0) {
-            *(bool *)setting_field(into, setting) = i % 2 == 1;
+            setting_set_bool(into, setting, i % 2 == 1);
             return 0;
         }
     }
@@ -175,6 +184,7 @@ int setting_set_text(void *into, const struct setting *setting, const char *text
     case SETTING_INT:
         return set_int(into, setting, text, where, err);
     case SETTING_BOOL:
+    case SETTING_MAYBE:
         return set_bool(into, setting, text, where, err);
     case SETTING_CHOICE:
         return set_choice(into, setting, text, where, err);

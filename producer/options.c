@@ -94,10 +94,10 @@ static const struct setting settings[] = {
      .help = "the name of this host in events (default: the host's name)"},
     {.name = "check-on-start",
      .env = "CHECK_ON_START",
-     .type = SETTING_BOOL,
+     .type = SETTING_MAYBE,
      .offset = FIELD(check_on_start),
      .help = "check every site when we start; without it only --url and sites with intervals over "
-             "60 s are, others wait for their next slot"},
+             "60 s are, others wait for their next slot; --check-on-start=no: all wait"},
     {.name = "threads",
      .env = "THREADS",
      .type = SETTING_INT,

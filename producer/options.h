@@ -28,8 +28,8 @@ struct options {
     bool once, watch;
     int output; /* enum output */
     char *location;
-    char *observer; /* NULL: the host's name */
-    bool check_on_start;
+    char *observer;     /* NULL: the host's name */
+    int check_on_start; /* enum setting_maybe */
     int64_t threads;
     int64_t in_flight_max;
     int64_t site_metrics_max;

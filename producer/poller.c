@@ -373,7 +373,7 @@ static int64_t first_slot_ms(const struct poller *p, const struct member *member
     if (p->settings.once) {
         return real_ms;
     }
-    if (!at_once && !p->settings.check_on_start && site->seconds <= 60) {
+    if (!at_once && site->seconds <= p->settings.start_seconds) {
         return 0;
     }
     if (spread_ms > site->seconds * MS_PER_SEC) {

@@ -46,7 +46,7 @@ struct poller_settings {
     const char *user_agent;
     struct resolver_settings resolver;
     struct selfprobe *self; /* NULL: whatever fails is the site's fault */
-    bool check_on_start;    /* those too that a start finds, whatever their interval */
+    int64_t start_seconds;  /* a site with a longer interval is checked when a start finds it */
     bool once;              /* each site is checked once, now, and then no more */
     bool quiet;             /* another poller of the process says and counts what all of them see */
     struct latest *latest;  /* where results are kept for others to read; NULL: nowhere */
@@ -65,7 +65,7 @@ void poller_free(struct poller *p);
  * that no check is late for it. The change stays the caller's, and is there until
  * poller_is_changing says false; there is none in the making. Sites that enter at once are checked
  * so, many of them spread over a millisecond each, the others at their next slot (see
- * check_on_start); sites that leave end, with what they have in flight.
+ * start_seconds); sites that leave end, with what they have in flight.
  */
 void poller_change_sites(struct poller *p, struct site_change *change, size_t part);
 bool poller_is_changing(const struct poller *p);

@@ -16,6 +16,7 @@
 #include "common/kafka_files.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/site.h"
 #include "producer/crew.h"
 #include "producer/latest.h"
 #include "producer/loader.h"
@@ -30,6 +31,7 @@
 #define TURN_NS_MAX NS_PER_SEC  /* a heartbeat at least so often */
 #define DESCRIPTORS_PER_CHECK 2 /* the old and the new socket of a redirect */
 #define SPOOL_NAME "spool.sqlite"
+#define START_SECONDS 60 /* sites with longer intervals do not wait for their slot at a start */
 #define SPOOL_PATH_SIZE 4096
 #define DESCRIPTORS_PER_LOOP 32 /* its own, and name servers */
 #define DESCRIPTORS_BESIDE 64   /* Kafka, the admin endpoint, files */
@@ -231,6 +233,19 @@ static int start_selfprobe(struct service *s, struct err *err)
     return s->self == NULL ? -1 : 0;
 }
 
+/* Who waits for long is shown something soon. */
+static int64_t start_seconds(const struct options *o)
+{
+    switch (o->check_on_start) {
+    case MAYBE_YES:
+        return 0;
+    case MAYBE_NO:
+        return SITE_SECONDS_MAX;
+    default:
+        return o->url != NULL ? 0 : START_SECONDS;
+    }
+}
+
 static int start_crew(struct service *s, int64_t in_flight, const char *version, struct err *err)
 {
     const struct options *o = s->options;
@@ -245,7 +260,7 @@ static int start_crew(struct service *s, int64_t in_flight, const char *version,
                 .location = o->location,
                 .observer = observer(s),
                 .user_agent = s->user_agent,
-                .check_on_start = o->check_on_start || o->url != NULL,
+                .start_seconds = start_seconds(o),
                 .once = o->once,
                 .latest = s->latest,
                 .resolver = resolver_settings(o),

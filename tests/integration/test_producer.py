@@ -119,14 +119,15 @@ def test_slots_of_a_site_are_on_its_grid(sited, no_kafka, programs, tmp_path):
     producer = programs("producer", "--targets-file", path, "--output", "json", env=no_kafka)
     process.wait_for(lambda: len(producer.events()) >= 15, "three rounds")
     producer.terminate()
-    for event in producer.events():
-        at = time.strptime(event["slot"][:19], "%Y-%m-%dT%H:%M:%S")
-        slot_ms = calendar.timegm(at) * 1000 + int(event["slot"][20:23])
-        assert slot_ms % 2000 == phase_ms(event["site"]["name"], 2000), event["site"]["name"]
+    assert all(on_grid(event) for event in producer.events())
 
 
-def phase_ms(name, interval_ms):
-    return int.from_bytes(hashlib.sha1(name.encode()).digest()[:8], "big") % interval_ms
+def on_grid(event):
+    """Whether its slot is one that its name leads to."""
+    at = time.strptime(event["slot"][:19], "%Y-%m-%dT%H:%M:%S")
+    slot_ms = calendar.timegm(at) * 1000 + int(event["slot"][20:23])
+    phase = int.from_bytes(hashlib.sha1(event["site"]["name"].encode()).digest()[:8], "big")
+    return (slot_ms - phase) % (event["interval_s"] * 1000) == 0
 
 
 def test_sighup_takes_new_sites_over_and_a_bad_file_keeps_the_old_ones(sited, pipeline):
@@ -157,6 +158,26 @@ def test_sighup_takes_new_sites_over_and_a_bad_file_keeps_the_old_ones(sited, pi
     process.wait_for(lambda: asked("c") >= 4, "more checks of c")
     assert asked("a") <= gone + 1, "the check that was in flight may still have ended"
     assert asked("b") == 1
+    producer.terminate()
+
+
+@pytest.mark.parametrize(("args", "asked"), [
+    ([], {"rare"}), (["--check-on-start"], {"rare", "often"}), (["--check-on-start=no"], set()),
+], ids=" ".join)
+def test_which_sites_a_start_checks_at_once(sited, no_kafka, programs, tmp_path, request, args, asked):
+    """The others wait for their slot, which for one of these is within a second."""
+    def url(name):
+        return sited.url(f"/ok?start={request.node.callspec.id}-{name}".replace(" ", "-"))
+
+    path = tmp_path / "sites.conf"
+    path.write_text(targets(target("clock", url("clock")), target("often", url("often"), "seconds = 60;"),
+                            target("rare", url("rare"), "seconds = 86400;")))
+    producer = programs("producer", "--targets-file", path, "--output", "json", *args, env=no_kafka)
+    process.wait_for(lambda: sum(e["site"]["name"] == "clock" for e in producer.events()) >= 2, "two slots")
+    # Of 60 and 86,400 s hardly one is among them: what is on its grid was not checked by the start.
+    begun = {e["site"]["name"] for e in producer.events()
+             if e["site"]["name"] != "clock" and not on_grid(e)}
+    assert begun == asked
     producer.terminate()
 
 

@@ -93,7 +93,6 @@ static void start(struct stand *s, const char *path, bool once, bool room)
                 .observer = "host",
                 .user_agent = "test",
                 .once = once,
-                .check_on_start = true,
                 .resolver = {.servers = "127.0.0.1:1", .timeout_ms = 100, .tries = 1},
             },
     };

@@ -79,7 +79,7 @@ static void start(struct stand *s, int64_t in_flight_max, bool once, bool on_sta
         .observer = "host",
         .user_agent = "test",
         .once = once,
-        .check_on_start = on_start,
+        .start_seconds = on_start ? 0 : 60,
         .resolver = {.servers = "127.0.0.1:1", .timeout_ms = 100, .tries = 1},
     };
     struct err err;

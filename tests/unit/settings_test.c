@@ -537,6 +537,36 @@ static void the_last_of_two_flags_counts(void **state)
     settings_free(&made, &table);
 }
 
+static void a_bool_that_may_be_left_out_tells_no_from_nothing(void **state)
+{
+    static const struct setting maybe = {
+        .name = "eager", .env = "T_VERIFY", .type = SETTING_MAYBE, .help = "begin at once"};
+    static const struct settings_table one = {.program = "tester", .settings = &maybe, .count = 1};
+    const struct {
+        const char *flag, *variable;
+        int value;
+    } rows[] = {
+        {NULL, NULL, MAYBE_NOT_GIVEN}, {NULL, "", MAYBE_NOT_GIVEN},  {NULL, "no", MAYBE_NO},
+        {NULL, "1", MAYBE_YES},        {"--eager", "no", MAYBE_YES}, {"--eager=off", "1", MAYBE_NO},
+    };
+    struct err err;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char *argv[] = {(char *)(uintptr_t) "tester", (char *)(uintptr_t)rows[i].flag, NULL};
+        int value = MAYBE_NOT_GIVEN;
+
+        clear_environment(state);
+        if (rows[i].variable != NULL) {
+            setenv("T_VERIFY", rows[i].variable, 1);
+        }
+        assert_int_equal(settings_load(&value, &one, rows[i].flag == NULL ? 1 : 2, argv, operands,
+                                       &operand_count, &err),
+                         0);
+        assert_int_equal(value, rows[i].value);
+    }
+}
+
 static void a_secret_from_two_places_is_refused(void **state)
 {
     struct made made;
@@ -786,6 +816,7 @@ int main(void)
         TEST(pairs_of_a_later_source_replace_all),
         TEST(a_secret_comes_from_a_file),
         TEST(the_last_of_two_flags_counts),
+        TEST(a_bool_that_may_be_left_out_tells_no_from_nothing),
         TEST(a_secret_from_two_places_is_refused),
         TEST(a_secret_file_must_be_short_text),
         TEST(a_value_has_a_ceiling_in_every_source),
