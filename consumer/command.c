@@ -357,6 +357,21 @@ const struct command *command_find(const struct options *o, const char **operand
     return NULL;
 }
 
+int command_check(const struct command *command, const char **operands, struct err *err)
+{
+    struct targets targets;
+
+    if (command->run != do_seed) {
+        return 0;
+    }
+    if (targets_load(operands[words_count(command)], &targets, err) < 0) {
+        return -1;
+    }
+    printf("%zu sites are valid\n", targets.count);
+    targets_free(&targets);
+    return 0;
+}
+
 int command_run(const struct command *command, const struct options *o, const char **operands,
                 size_t count, struct err *err)
 {

@@ -17,6 +17,9 @@ struct command;
 const struct command *command_find(const struct options *options, const char **operands,
                                    size_t count, struct err *err);
 
+/* What its operands name, without anybody else: the sites of a file. Prints what is valid. */
+int command_check(const struct command *command, const char **operands, struct err *err) MUST_CHECK;
+
 /* Of those that command_find took. Prints on the standard output. */
 int command_run(const struct command *command, const struct options *options, const char **operands,
                 size_t count, struct err *err) MUST_CHECK;

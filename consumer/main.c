@@ -21,8 +21,10 @@ static int do_command(const struct options *o, const char **operands, size_t cou
     if (o->postgres_dsn == NULL) {
         return err_set(err, ERR_INVALID, "postgres-dsn is not set (environment POSTGRES_DSN)");
     }
-    return o->common.check_config ? run_check(o, err)
-                                  : command_run(command, o, operands, count, err);
+    if (o->common.check_config) {
+        return command_check(command, operands, err) < 0 ? -1 : run_check(o, err);
+    }
+    return command_run(command, o, operands, count, err);
 }
 
 int main(int argc, char **argv)

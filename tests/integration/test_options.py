@@ -7,6 +7,7 @@ import pytest
 
 from stand import process, sitewatch
 
+NO_SITE = process.ROOT / "tests/targets/bad/no_site.conf"
 PROGRAMS = ("producer", "consumer", "api")
 
 
@@ -76,6 +77,7 @@ def test_what_could_not_be_written_is_no_success(args):
     ("producer", ["--url", "http://x/", "--check-config", "--dns-servers", "999.1.1.1"], 'name servers "999.1.1.1"'),
     ("consumer", ["--check-config", "--postgres-dsn", "dbname=x", "--listen", "x"], 'listen: "x"'),
     ("api", ["--check-config", "--postgres-dsn", "dbname=x", "--listen", "off"], 'listen: "off"'),
+    ("consumer", ["seed", NO_SITE, "--check-config", "--postgres-dsn", "dbname=x"], "no_site.conf:1: targets: is empty"),
     ("consumer", ["--postgres-dsn", ""], "flag --postgres-dsn: is empty"),
     ("consumer", ["--postgres-dsn", "dbname=x", "--kafka-topic-dead-letter", "checks-failure"], "are the same topic"),
     ("consumer", ["--check-config", "--postgres-dsn", "dbname=x", "--kafka-topic-sites", "a/b"], "kafka-topic-sites"),
