@@ -349,8 +349,8 @@ def test_where_the_topics_name_may_stand():
     assert "nothing to check" in check()
     assert check(KAFKA_TOPIC_SITES="a") == "sites of topic a are read when it runs\n"
     assert check(KAFKA_TOPIC_SITES="a", TARGETS_TOPIC="b") == "sites of topic b are read when it runs\n"
-    assert check("--url", "http://a/", KAFKA_TOPIC_SITES="a") == "1 sites are valid\n"
+    assert check("--url", "http://a/", KAFKA_TOPIC_SITES="a") == "1 site is valid\n"
     assert check("--url", "http://a/", TARGETS_TOPIC="b") == (
-        "1 sites are valid\nsites of topic b are read when it runs\n")
-    assert check("--once", "--url", "http://a/", TARGETS_TOPIC="b") == "1 sites are valid\n"
+        "1 site is valid\nsites of topic b are read when it runs\n")
+    assert check("--once", "--url", "http://a/", TARGETS_TOPIC="b") == "1 site is valid\n"
     assert 'targets-topic: "a b" is no topic name' in check("--targets-topic", "a b")
