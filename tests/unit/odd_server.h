@@ -52,6 +52,7 @@ struct odd_server {
     pthread_t thread;
     _Atomic int connections;
     _Atomic int open;
+    _Atomic int requests; /* that were read */
     pthread_mutex_t lock;
     char request[ODD_REQUEST_BYTES_MAX]; /* the last one, whole */
 };
@@ -207,6 +208,7 @@ static inline void *odd_serve(void *arg)
         pthread_mutex_lock(&server->lock);
         snprintf(server->request, sizeof(server->request), "%s", request);
         pthread_mutex_unlock(&server->lock);
+        server->requests++;
         more = odd_reply_to(c, request);
     }
     if (c->ssl != NULL) {

@@ -3,7 +3,7 @@
  * result of the last check.
  *
  * It defines the functions of producer/resolver and producer/guard, so no test that includes it
- * links the real ones. Time stands still where it is what a check is to run out of.
+ * links the real ones. Time is moved on where it is what a check is to run out of.
  */
 #ifndef TESTS_UNIT_PROBE_STAND_H
 #define TESTS_UNIT_PROBE_STAND_H
@@ -17,7 +17,7 @@
 #include "common/mem.h"
 #include "producer/guard.h"
 #include "producer/probe_internal.h"
-#include "tests/unit/still_clock.h"
+#include "tests/unit/moved_clock.h"
 
 #define STAND_SECONDS_MAX 30
 
@@ -274,15 +274,15 @@ static inline void stand_turn(struct stand *stand)
     stand_answer_waiting(&stand->resolver);
 }
 
-/* When to give up, by the kernel's clock: ours may stand still. */
+/* When to give up, by the kernel's clock: ours may be moved. */
 static inline int64_t stand_until_ns(void)
 {
-    return still_clock_kernel_ns(CLOCK_MONOTONIC) + STAND_SECONDS_MAX * NS_PER_SEC;
+    return moved_clock_kernel_ns(CLOCK_MONOTONIC) + STAND_SECONDS_MAX * NS_PER_SEC;
 }
 
 static inline void stand_turn_before(struct stand *stand, int64_t until_ns)
 {
-    if (still_clock_kernel_ns(CLOCK_MONOTONIC) > until_ns) {
+    if (moved_clock_kernel_ns(CLOCK_MONOTONIC) > until_ns) {
         fprintf(stderr, "nothing came of it within %d s\n", STAND_SECONDS_MAX);
         abort();
     }
@@ -322,22 +322,19 @@ static inline bool stand_is_at(const struct stand *stand, const struct stand_hol
     return false;
 }
 
-/* A check, whose time goes by only where it is held: however long the machine takes to come there,
- * and to end the check after it. */
+/* A check that comes there, however long the machine takes, and finds so much of its time gone. */
 static inline const struct probe_result *
 stand_check_held(struct stand *stand, const struct site *site, const struct stand_hold *hold)
 {
     int64_t until_ns = stand_until_ns();
     int before = stand->seen.count;
 
-    still_clock_stop();
     probe_start(stand->probe, site, true, (void *)(uintptr_t)site, clock_mono_ns());
-    while (hold->ms > 0 && !stand_is_at(stand, hold)) {
+    while (!stand_is_at(stand, hold)) {
         stand_turn_before(stand, until_ns);
     }
-    still_clock_move(hold->ms * NS_PER_MS);
+    moved_clock_move(hold->ms * NS_PER_MS);
     stand_wait(stand, before + 1);
-    still_clock_go();
     return &stand->seen.result;
 }
 
