@@ -273,7 +273,8 @@ void consume_report_offsets(struct consume *c, const rd_kafka_topic_partition_li
 /*
  * Kafka's answers are bounded as they come over the wire, and what is unpacked from one waits in
  * memory with what is in the queue: events that were packed together shrink to a quarter. No less
- * than a message, on which librdkafka insists.
+ * than a message, on which librdkafka insists. One partition may fill an answer: what was left
+ * behind is then read partition by partition, and rows of few sites go into the database together.
  */
 static int bound_answers(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
 {
@@ -287,7 +288,10 @@ static int bound_answers(rd_kafka_conf_t *conf, const struct consume_settings *s
         bytes = bytes > message_bytes ? bytes : message_bytes;
     }
     snprintf(text, sizeof(text), "%lld", bytes);
-    return kafka_conf_default(conf, s->kafka, "fetch.max.bytes", text, err);
+    if (kafka_conf_default(conf, s->kafka, "fetch.max.bytes", text, err) < 0) {
+        return -1;
+    }
+    return kafka_conf_default(conf, s->kafka, "max.partition.fetch.bytes", text, err);
 }
 
 static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
