@@ -11,10 +11,10 @@ CFLAGS  ?= -O2 -g
 BUILD   ?= build
 FORTIFY ?= -D_FORTIFY_SOURCE=2
 PYTHON  ?= /usr/bin/python3
-# Sanitizers bring their own: without a name it is the C library's.
+# The producer's. Sanitizers bring their own: without a name it is the C library's.
 ALLOCATOR ?= libtcmalloc_minimal
 PKGS    := libcurl rdkafka libpq libpcre2-8 libcjson libconfig libmicrohttpd libcares libcrypto libssl sqlite3 libsodium \
-            libsystemd zlib $(ALLOCATOR)
+            libsystemd zlib
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE $(FORTIFY) -DPCRE2_CODE_UNIT_WIDTH=8 \
@@ -25,6 +25,7 @@ WARNINGS     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissin
 ALL_CFLAGS   := -std=gnu17 $(WARNINGS) -fstack-protector-strong -fPIE -pthread -MMD -MP $(PREFIX_MAP) $(CFLAGS)
 ALL_LDFLAGS  := -pie -pthread -Wl,-z,relro,-z,now,--as-needed $(LDFLAGS)
 LIBS         := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm
+ALLOCATOR_LIBS := $(if $(ALLOCATOR),$(shell pkg-config --libs $(ALLOCATOR) 2>/dev/null))
 
 # `make V=1` shows the commands in full.
 ifeq ($(V),)
@@ -61,7 +62,8 @@ $(BUILD)/bin/%: $(BUILD)/%/main.o $(BUILD)/%.a $(BUILD)/common.a $(LINKED_IN)
 $(UNITS) $(INTEGRATION) $(FUZZERS) $(STAND) $(BENCHES): $(BUILD)/%: $(BUILD)/%.o $(ARCHIVES) $(LINKED_IN)
 	$(call say,link)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LINKED_IN) $(ARCHIVES) $(LIBS) $(TEST_LIBS)
 
-$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka
+$(BUILD)/bin/producer: private LIBS += $(ALLOCATOR_LIBS)
+$(UNITS) $(INTEGRATION): private TEST_LIBS = -lcmocka $(ALLOCATOR_LIBS)
 $(FUZZERS): private TEST_LIBS = -fsanitize=fuzzer
 
 $(BUILD)/common.a: $(call objects,common)
@@ -105,7 +107,7 @@ $(BUILD)/version: FORCE
 FORCE:
 
 libraries:
-	@pkg-config --exists $(PKGS) || { echo 'libraries are missing: make deps' >&2; exit 1; }
+	@pkg-config --exists $(PKGS) $(ALLOCATOR) || { echo 'libraries are missing: make deps' >&2; exit 1; }
 
 deps: ## install what a build needs (Debian, root or sudo)
 	deploy/deps.sh build

@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef HAVE_TCMALLOC
-#include <gperftools/malloc_extension_c.h>
-#else
-#include <malloc.h>
-#endif
-
 static void *or_stop(void *memory, size_t count, size_t size)
 {
     if (memory == NULL) {
@@ -45,13 +39,4 @@ char *mem_copy(const char *bytes, size_t len)
 char *mem_copy_string(const char *text)
 {
     return text == NULL ? NULL : mem_copy(text, strlen(text));
-}
-
-void mem_give_back(void)
-{
-#ifdef HAVE_TCMALLOC
-    MallocExtension_ReleaseFreeMemory();
-#else
-    malloc_trim(0);
-#endif
 }

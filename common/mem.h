@@ -23,8 +23,4 @@ char *mem_copy(const char *bytes, size_t len) __attribute__((malloc, returns_non
 /* A copy of a string, NULL for NULL; the caller frees. */
 char *mem_copy_string(const char *text) __attribute__((malloc));
 
-/* What was freed goes back to the system, which the allocator does little by little: for after work
- * that took several times of what stays. Takes milliseconds. */
-void mem_give_back(void);
-
 #endif

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/heap.h"
 #include "producer/source.h"
 #include "producer/tls.h"
 
@@ -216,7 +217,7 @@ static void load(struct loader *l, bool first)
     if (carry_out(l, change)) {
         say_loaded(l, first, &counts, (clock_mono_ns() - began_ns) / NS_PER_MS);
     }
-    mem_give_back(); /* the file's tree is several times what stays of it */
+    heap_give_back(); /* the file's tree is several times what stays of it */
 }
 
 /* Those of sites whose files cannot be used are taken out. */

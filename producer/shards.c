@@ -18,6 +18,7 @@
 #include "common/consume.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "producer/heap.h"
 #include "producer/sitereader.h"
 
 #define CLIENT_ID "sitewatch-producer-sites"
@@ -299,7 +300,7 @@ static void turn(struct shards *s)
     if (s->was_read) {
         s->was_read = false;
         s->settings.settle(s->settings.context);
-        mem_give_back(); /* many messages took several times what stays of them */
+        heap_give_back(); /* many messages took several times what stays of them */
     }
     follow_group(s);
     tell(s);

@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -86,40 +85,6 @@ static void test_too_much_is_the_end(void **state)
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they keep it, to watch it   \
-                                                                     */
-static size_t resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    size_t pages;
-
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%*u %zu", &pages), 1);
-    fclose(file);
-    return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static void test_what_was_freed_is_given_back(void **state)
-{
-    enum { BLOCKS = 32768, BLOCK_BYTES = 1024 };
-    char **blocks = mem_alloc(BLOCKS, sizeof(blocks[0]));
-
-    (void)state;
-    for (size_t i = 0; i < BLOCKS; i++) {
-        blocks[i] = mem_alloc(BLOCK_BYTES, 1);
-        memset(blocks[i], 1, BLOCK_BYTES);
-    }
-    size_t before = resident_bytes();
-
-    for (size_t i = 0; i < BLOCKS; i++) {
-        free(blocks[i]);
-    }
-    free(blocks);
-    mem_give_back();
-    assert_true(resident_bytes() < before - BLOCKS * BLOCK_BYTES / 2);
-}
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,9 +93,6 @@ int main(void)
         cmocka_unit_test(test_resize_keeps_what_was_there),
         cmocka_unit_test(test_copies_are_terminated),
         cmocka_unit_test(test_too_much_is_the_end),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-        cmocka_unit_test(test_what_was_freed_is_given_back),
-#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
