@@ -3,7 +3,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "common/clock.h"
 #include "producer/resolver_hosts.h"
+#include "tests/unit/address_texts.h"
 #include "tests/unit/logged.h"
 
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
@@ -28,24 +28,14 @@ static void write_file(const char *text, size_t len)
     assert_int_equal(fclose(file), 0);
 }
 
-/* The addresses in the order in which they were found, with spaces between. */
 static const char *find(struct resolver_hosts *h, const char *name, enum resolver_family family,
                         int64_t now_ns)
 {
-    static char all[RESOLVER_ADDRESSES_MAX * (INET6_ADDRSTRLEN + 1)];
     struct resolver_addresses found;
     bool any = resolver_hosts_find(h, name, family, now_ns, &found);
 
     assert_int_equal(any, found.count > 0);
-    all[0] = '\0';
-    for (size_t i = 0; i < found.count; i++) {
-        char text[INET6_ADDRSTRLEN];
-        size_t len = strlen(all);
-
-        inet_ntop(found.list[i].ipv6 ? AF_INET6 : AF_INET, found.list[i].bytes, text, sizeof(text));
-        snprintf(all + len, sizeof(all) - len, "%s%s", len > 0 ? " " : "", text);
-    }
-    return all;
+    return address_texts(&found);
 }
 
 static const struct {

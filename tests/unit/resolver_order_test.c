@@ -3,14 +3,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <arpa/inet.h>
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "producer/resolver_order.h"
+#include "tests/unit/address_texts.h"
 
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
 /* No socket is connected to the first without SO_BROADCAST, to the second without a zone. */
@@ -32,19 +33,10 @@ static struct resolver_addresses read_list(const char *text)
 
 static const char *ordered(const char *text)
 {
-    static char all[256];
     struct resolver_addresses list = read_list(text);
 
     resolver_order(&list);
-    all[0] = '\0';
-    for (size_t i = 0; i < list.count; i++) {
-        char one[INET6_ADDRSTRLEN];
-        size_t len = strlen(all);
-
-        inet_ntop(list.list[i].ipv6 ? AF_INET6 : AF_INET, list.list[i].bytes, one, sizeof(one));
-        snprintf(all + len, sizeof(all) - len, "%s%s", len > 0 ? " " : "", one);
-    }
-    return all;
+    return address_texts(&list);
 }
 
 /* This machine's loopback may have no IPv6. */
