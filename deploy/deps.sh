@@ -13,7 +13,7 @@ container_test=(python3 python3-pytest python3-psycopg2 python3-confluent-kafka 
 # maven brings a Java runtime, which the tests' Kafka runs on.
 test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
     python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte
-    python3-venv systemd chromium iproute2 util-linux)
+    python3-venv systemd chromium iproute2 util-linux patch)
 deb=(build-essential debhelper libcmocka-dev python3 lintian)
 # Go is not among them: the peers need a newer one than Debian 12 has.
 bench=(python3 python3-psycopg2 python3-confluent-kafka maven iproute2 util-linux wrk)
