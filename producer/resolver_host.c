@@ -101,19 +101,21 @@ enum host_kind resolver_host_read(const char *host, enum resolver_family family,
     return is_under(name, "invalid") ? HOST_ABSENT : HOST_NAMED;
 }
 
+void resolver_address_to(const struct resolver_address *address, struct sockaddr_storage *to)
+{
+    *to = (struct sockaddr_storage){.ss_family = address->ipv6 ? AF_INET6 : AF_INET};
+    if (address->ipv6) {
+        memcpy(&((struct sockaddr_in6 *)to)->sin6_addr, address->bytes, 16);
+    } else {
+        memcpy(&((struct sockaddr_in *)to)->sin_addr, address->bytes, 4);
+    }
+}
+
 void resolver_addresses_give(const struct resolver_addresses *addresses,
                              struct resolver_answer *answer)
 {
     answer->count = addresses->count;
     for (size_t i = 0; i < addresses->count; i++) {
-        const struct resolver_address *from = &addresses->list[i];
-        struct sockaddr_storage *to = &answer->addresses[i];
-
-        *to = (struct sockaddr_storage){.ss_family = from->ipv6 ? AF_INET6 : AF_INET};
-        if (from->ipv6) {
-            memcpy(&((struct sockaddr_in6 *)to)->sin6_addr, from->bytes, 16);
-        } else {
-            memcpy(&((struct sockaddr_in *)to)->sin_addr, from->bytes, 4);
-        }
+        resolver_address_to(&addresses->list[i], &answer->addresses[i]);
     }
 }

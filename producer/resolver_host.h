@@ -45,6 +45,9 @@ bool resolver_address_from(const struct sockaddr *from, struct resolver_address 
 void resolver_addresses_add(struct resolver_addresses *addresses,
                             const struct resolver_address *address, enum resolver_family family);
 
+/* As a socket takes it, with port 0. */
+void resolver_address_to(const struct resolver_address *address, struct sockaddr_storage *to);
+
 /* Set the answer's count and addresses. */
 void resolver_addresses_give(const struct resolver_addresses *addresses,
                              struct resolver_answer *answer);

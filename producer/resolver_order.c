@@ -1,11 +1,7 @@
 #include "producer/resolver_order.h"
 
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define ANY_PORT 80
 
 /* The first of the family; the number of addresses when there is none. */
 static size_t first_of(const struct resolver_addresses *addresses, bool ipv6)
@@ -21,17 +17,15 @@ static size_t first_of(const struct resolver_addresses *addresses, bool ipv6)
 /* For UDP, connect() looks the route up and sends nothing. */
 static bool has_route(const struct resolver_address *address)
 {
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(ANY_PORT)};
-    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(ANY_PORT)};
-    int fd = socket(address->ipv6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_storage to;
+
+    resolver_address_to(address, &to);
+    int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return false;
     }
-    memcpy(&six.sin6_addr, address->bytes, sizeof(six.sin6_addr));
-    memcpy(&four.sin_addr, address->bytes, sizeof(four.sin_addr));
-    bool found = address->ipv6 ? connect(fd, (struct sockaddr *)&six, sizeof(six)) == 0
-                               : connect(fd, (struct sockaddr *)&four, sizeof(four)) == 0;
+    bool found = connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0;
 
     close(fd);
     return found;
