@@ -42,12 +42,12 @@ static void encodings_put(char *out, size_t size)
     }
 }
 
-static bool append_line(struct curl_slist **list, const char *name, const char *value)
+static bool append_both(struct curl_slist **list, const char *start, const char *rest)
 {
-    size_t size = strlen(name) + strlen(": ") + strlen(value) + 1;
+    size_t size = strlen(start) + strlen(rest) + 1;
     char *line = mem_alloc(size, 1);
 
-    snprintf(line, size, "%s: %s", name, value);
+    snprintf(line, size, "%s%s", start, rest);
 
     bool ok = slist_append(list, line);
 
@@ -58,8 +58,8 @@ static bool append_line(struct curl_slist **list, const char *name, const char *
 /* Written once: from its options for them libcurl makes the two lines anew for each transfer. */
 static bool append_always(const struct probe *p, struct curl_slist **list)
 {
-    return append_line(list, "User-Agent", p->settings.user_agent) &&
-           append_line(list, "Accept-Encoding", p->encodings);
+    return append_both(list, "User-Agent: ", p->settings.user_agent) &&
+           append_both(list, "Accept-Encoding: ", p->encodings);
 }
 
 bool request_prepare(struct probe *p)
@@ -79,21 +79,18 @@ void request_unprepare(struct probe *p)
 
 /* --- Those of a site --- */
 
-/* The word before the colon is `name`. */
-static bool header_is(const char *header, const char *name)
+/* Its name is that of `other`, which is a name or a line too. */
+static bool header_is(const char *header, const char *other)
 {
-    size_t len = strlen(name);
+    size_t len = strcspn(other, ":");
 
-    return strncasecmp(header, name, len) == 0 && header[len] == ':';
+    return strncasecmp(header, other, len) == 0 && header[len] == ':';
 }
 
-/* Of the same name as `line`, or as good as gone: what the site says holds for it. */
-static bool site_has_header_of(const struct site *site, const char *line)
+static bool site_has_header(const struct site *site, const char *other)
 {
-    size_t len = strcspn(line, ":") + 1;
-
     for (char **header = site->headers; header != NULL && *header != NULL; header++) {
-        if (strncasecmp(*header, line, len) == 0) {
+        if (header_is(*header, other)) {
             return true;
         }
     }
@@ -157,7 +154,7 @@ static bool append_usual_headers(struct slot *slot, const struct curl_slist *usu
     bool ok = true;
 
     for (; usual != NULL; usual = usual->next) {
-        ok = (site_has_header_of(slot->site, usual->data) ||
+        ok = (site_has_header(slot->site, usual->data) ||
               slist_append(&slot->headers, usual->data)) &&
              ok;
     }
@@ -179,13 +176,8 @@ static bool set_headers(struct slot *slot, bool at_home)
     if (slot->send_body) {
         ok = slist_append(&slot->headers, "Expect:") && ok; /* no second round trip before a body */
     }
-    if (at_home && slot->site->bearer_token != NULL) {
-        size_t size = strlen("Authorization: Bearer ") + strlen(slot->site->bearer_token) + 1;
-        char *line = mem_alloc(size, 1);
-
-        snprintf(line, size, "Authorization: Bearer %s", slot->site->bearer_token);
-        ok = slist_append(&slot->headers, line) && ok;
-        free(line);
+    if (at_home && site->bearer_token != NULL) {
+        ok = append_both(&slot->headers, "Authorization: Bearer ", site->bearer_token) && ok;
     }
     return SET(CURLOPT_HTTPHEADER, slot->headers);
 }
