@@ -283,3 +283,8 @@ void targets_free(struct targets *targets)
     free(targets->sites);
     *targets = (struct targets){0};
 }
+
+void targets_print_valid(const struct targets *targets)
+{
+    printf("%zu %s valid\n", targets->count, targets->count == 1 ? "site is" : "sites are");
+}

@@ -27,4 +27,7 @@ struct targets {
 int targets_load(const char *path, struct targets *out, struct err *err) MUST_CHECK;
 void targets_free(struct targets *targets);
 
+/* On the standard output, for --check-config. */
+void targets_print_valid(const struct targets *targets);
+
 #endif

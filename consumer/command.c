@@ -367,7 +367,7 @@ int command_check(const struct command *command, const char **operands, struct e
     if (targets_load(operands[words_count(command)], &targets, err) < 0) {
         return -1;
     }
-    printf("%zu sites are valid\n", targets.count);
+    targets_print_valid(&targets);
     targets_free(&targets);
     return 0;
 }

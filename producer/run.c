@@ -604,7 +604,7 @@ int run_check(const struct options *o, struct err *err)
         return -1;
     }
     if (source_has_list(o)) {
-        printf("%zu %s valid\n", targets.count, targets.count == 1 ? "site is" : "sites are");
+        targets_print_valid(&targets);
     }
     targets_free(&targets);
 
