@@ -3,11 +3,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/digits.h"
 #include "common/log.h"
 #include "common/mem.h"
 
 #define RETRY_AFTER "5" /* seconds */
-#define DB_TIMEOUT_TEXT PG_DIGITS(DB_STATEMENT_TIMEOUT_S) "s"
+#define DB_TIMEOUT_TEXT DIGITS(DB_STATEMENT_TIMEOUT_S) "s"
 
 struct db {
     const char *dsn;

@@ -29,6 +29,7 @@
 #include "api/silence.h"
 #include "api/token.h"
 #include "common/clock.h"
+#include "common/digits.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -99,7 +100,7 @@ static void begin_anew(struct events *e)
     feed_begin(e->feed, epoch);
 }
 
-#define ROWS_MAX PG_DIGITS(CHANGES_MAX) " + 1"
+#define ROWS_MAX DIGITS(CHANGES_MAX) " + 1"
 
 /* A row at the least: the snapshot, and NULLs where nothing has changed. */
 static int look(struct events *e, struct err *err)

@@ -8,6 +8,7 @@
 #include "api/badge.h"
 #include "api/markup.h"
 #include "common/clock.h"
+#include "common/digits.h"
 #include "common/mem.h"
 #include "common/timestamp.h"
 
@@ -148,7 +149,7 @@ static char *page_html(const PGresult *rows, size_t *len)
     "   FROM site_rollups(s.website_id, now() - interval '" since "', now(), '" step "'))"
 #define UPTIME_DAY UPTIME("24 hours", "1 hour") " day"
 #define UPTIME_MONTH UPTIME("30 days", "1 day") " month"
-#define SITES_MAX PG_DIGITS(PUBLIC_SITES_MAX)
+#define SITES_MAX DIGITS(PUBLIC_SITES_MAX)
 
 static PGresult *read_sites(const struct api *api, struct err *err)
 {

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/digits.h"
 #include "common/mem.h"
 
 struct location {
@@ -34,7 +35,7 @@ static int read_locations(PGconn *conn, struct locations *out, struct err *err)
     static const char sql[] =
         "SELECT l.website_id, l.location_id FROM site_locations l JOIN websites w"
         " USING (website_id) WHERE l.stale AND w.deleted_at IS NULL"
-        " LIMIT " PG_DIGITS(SILENCE_LOCATIONS_MAX) " + 1";
+        " LIMIT " DIGITS(SILENCE_LOCATIONS_MAX) " + 1";
     PGresult *rows = pg_query(conn, "look for silent locations", sql, NULL, NULL, err);
 
     if (rows == NULL) {

@@ -5,6 +5,7 @@
 
 #include "api/diagnosis.h"
 #include "common/clock.h"
+#include "common/digits.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/timestamp.h"
@@ -115,7 +116,7 @@ static int look_at_locations(struct survey *s, PGconn *conn, struct diagnosis *d
         "   coalesce(extract(epoch FROM now() - max(s.last_slot)), -1)"
         " FROM states s LEFT JOIN observed o USING (location_id)"
         " GROUP BY s.location_id, s.location, o.observers"
-        " ORDER BY s.location LIMIT " PG_DIGITS(SURVEY_LOCATIONS_MAX);
+        " ORDER BY s.location LIMIT " DIGITS(SURVEY_LOCATIONS_MAX);
     PGresult *rows = pg_query(conn, "look at the locations", sql, NULL, NULL, err);
     double newest_s = -1;
 
@@ -148,7 +149,7 @@ static int look_at_groups(struct survey *s, PGconn *conn, struct diagnosis *d, i
     PGresult *rows = pg_query(conn, "look at the offsets",
                               "SELECT consumer_group, count(*), sum(next_offset)"
                               " FROM kafka_offsets GROUP BY 1 ORDER BY 1"
-                              " LIMIT " PG_DIGITS(SURVEY_GROUPS_MAX),
+                              " LIMIT " DIGITS(SURVEY_GROUPS_MAX),
                               NULL, NULL, err);
 
     if (rows == NULL) {

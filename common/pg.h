@@ -15,10 +15,6 @@
 #define PG_PARAMS_MAX 8
 #define PG_CONNECT_SECONDS "5" /* where the DSN does not say */
 
-/* A number that a macro names, as text for a statement. */
-#define PG_DIGITS(number) PG_AS_TEXT(number)
-#define PG_AS_TEXT(word) #word
-
 /* Advisory locks, with PG_LOCK_CLASS as the first key ("site" in ASCII). */
 #define PG_LOCK_CLASS "1936290917"
 #define PG_LOCK_MIGRATE "1"   /* of a session */

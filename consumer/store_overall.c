@@ -5,6 +5,7 @@
  * which sites are chosen by (sql/0012_standing.sql), is looked at from time to time alone.
  */
 #include "common/clock.h"
+#include "common/digits.h"
 #include "consumer/store_state.h"
 
 #define STALE_INTERVAL_NS (INT64_C(10) * NS_PER_SEC)
@@ -84,10 +85,9 @@ static int turn(struct store *s, const char *what, const char *sql, int64_t site
 
 int store_stale(struct store *s, bool *more, struct err *err)
 {
-    static const char overall_sql[] =
-        "SELECT site_overall_turn(" PG_DIGITS(STORE_OVERALL_SITES) ")";
+    static const char overall_sql[] = "SELECT site_overall_turn(" DIGITS(STORE_OVERALL_SITES) ")";
     static const char standing_sql[] =
-        "SELECT site_standing_turn(" PG_DIGITS(STORE_STANDING_SITES) ")";
+        "SELECT site_standing_turn(" DIGITS(STORE_STANDING_SITES) ")";
 
     *more = false;
     if (!store_is_connected(s)) {

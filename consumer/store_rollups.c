@@ -3,6 +3,7 @@
  * it too; here it is called, counted and timed.
  */
 #include "common/clock.h"
+#include "common/digits.h"
 #include "consumer/store_internal.h"
 
 #define MARKS_A_TURN 200 /* batches, as sql/0003_rollups.sql has it */
@@ -52,7 +53,7 @@ static int count_backlog(struct store *s, struct err *err)
 /* NULLs, which read as 0, while another transaction does it. */
 static int take_turn(struct store *s, bool *more, struct err *err)
 {
-    static const char sql[] = "SELECT marks, hours, days FROM rollups_turn(" PG_DIGITS(
+    static const char sql[] = "SELECT marks, hours, days FROM rollups_turn(" DIGITS(
         STORE_ROLLUP_KEYS) ", make_interval(secs => $1::double precision))";
     struct pg_params p = {0};
     int64_t begun_ns = clock_mono_ns();

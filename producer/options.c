@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "common/digits.h"
 #include "common/event.h"
 #include "common/site.h"
 #include "common/utf8.h"
@@ -9,8 +10,6 @@
 #include "producer/latest.h"
 
 #define FIELD(name) offsetof(struct options, name)
-#define TEXT_OF(x) #x
-#define NUMBER_TEXT(x) TEXT_OF(x)
 
 static const char *const outputs[] = {"auto", "kafka", "json",
                                       NULL}; /* in the order of enum output */
@@ -27,7 +26,7 @@ static const struct setting settings[] = {
      .type = SETTING_INT,
      .flags = SETTING_FLAG_ONLY,
      .offset = FIELD(seconds),
-     .fallback = NUMBER_TEXT(SITE_SECONDS_DEFAULT),
+     .fallback = DIGITS(SITE_SECONDS_DEFAULT),
      .min = 1,
      .max = SITE_SECONDS_MAX,
      .value_name = "N",
