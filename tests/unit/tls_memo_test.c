@@ -7,16 +7,7 @@
 #include <string.h>
 
 #include "producer/tls_memo.h"
-
-/* As spread as a hash: two numbers never share their first bytes. */
-static const unsigned char *key_of(uint32_t number)
-{
-    static unsigned char key[TLS_MEMO_KEY_BYTES];
-
-    memset(key, 0, sizeof(key));
-    memcpy(key, &number, sizeof(number));
-    return key;
-}
+#include "tests/unit/tls_key.h"
 
 static bool knows(struct tls_memo *memo, const unsigned char *key, int64_t now_s)
 {

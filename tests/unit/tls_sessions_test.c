@@ -9,6 +9,7 @@
 
 #include "producer/tls_sessions.h"
 #include "tests/unit/series.h"
+#include "tests/unit/tls_key.h"
 
 #define KEPT "\nsitewatch_tls_sessions "
 #define EVICTED "\nsitewatch_tls_sessions_evicted_total "
@@ -31,16 +32,6 @@ static void end(struct stand *s)
     tls_sessions_free(s->sessions);
     assert_int_equal(series_value(s->metrics, KEPT), 0);
     metrics_free(s->metrics);
-}
-
-/* As spread as a hash: two numbers never share their first bytes. */
-static const unsigned char *key_of(uint32_t number)
-{
-    static unsigned char key[TLS_MEMO_KEY_BYTES];
-
-    memset(key, 0, sizeof(key));
-    memcpy(key, &number, sizeof(number));
-    return key;
 }
 
 static void put(struct stand *s, const unsigned char *key, int64_t not_after_s)
