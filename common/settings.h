@@ -68,11 +68,11 @@ struct settings_table {
  * source (file:line, environment variable, flag), the setting, and what would be right; *into
  * must then still be given to settings_free. *into must be zeroed before.
  *
- * Flags are "--name VALUE" or "--name=VALUE"; a bool (also one
- * that may be left out) also "--name" alone. What is not a flag is
- * an operand: operands are moved, in order, to operands[0..*operand_count), which has room for
- * argc entries and points into argv. An environment variable that is set but empty counts as not
- * set (compose files pass those). The file is the one that --config names, if any.
+ * Flags are "--name VALUE" or "--name=VALUE"; a bool, SETTING_MAYBE or not, also "--name" alone.
+ * What is not a flag is an operand: operands are moved, in order, to operands[0..*operand_count),
+ * which has room for argc entries and points into argv. An environment variable that is set but
+ * empty counts as not set (compose files pass those). The file is the one that --config names, if
+ * any.
  *
  * An environment variable is never an error because it is unknown: others live there too.
  */
