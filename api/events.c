@@ -22,7 +22,6 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "api/feed.h"
@@ -32,6 +31,8 @@
 #include "common/digits.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 
 #define LOOK_MS 500
 #define END_MS 2000      /* for clients to read the end of their stream */
@@ -46,7 +47,7 @@ struct events {
     const char *dsn;
     struct feed *feed;
     pthread_t thread;
-    int stop_fd; /* eventfd: readable when it is to end */
+    int stop_fd; /* wakeup: it is to end */
     PGconn *conn;
     char *snapshot; /* of the last look; NULL: none with this connection */
     struct silence *silence;
@@ -303,23 +304,19 @@ struct events *events_new(const char *dsn, int clients_max, struct metrics *m, s
     static const char name[] = "sitewatch_api_events";
     static const char help[] = "Events that clients were told";
     struct events *e = mem_alloc(1, sizeof(*e));
-    int code;
 
     e->dsn = dsn;
     e->feed = feed_new(clients_max, m);
     e->silence = silence_new();
     e->states = metrics_counter(m, name, help, "event=\"state\"");
     e->sites = metrics_counter(m, name, help, "event=\"site\"");
-    e->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    e->stop_fd = wakeup_open(err);
     if (e->stop_fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
         release(e);
         return NULL;
     }
     turn(e); /* who comes first finds the looks begun */
-    code = pthread_create(&e->thread, NULL, run_events, e);
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the events: %s", strerror(code));
+    if (thread_start(&e->thread, "events", run_events, e, err) < 0) {
         release(e);
         return NULL;
     }
@@ -335,14 +332,10 @@ void events_end(struct events *e)
 
 void events_free(struct events *e)
 {
-    static const uint64_t one = 1;
-
     if (e == NULL) {
         return;
     }
-    if (write(e->stop_fd, &one, sizeof(one)) < 0) {
-        abort(); /* an eventfd takes a one unless its counter is at 2^64 - 2 */
-    }
+    wakeup_ring(e->stop_fd);
     pthread_join(e->thread, NULL);
     release(e);
 }

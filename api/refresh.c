@@ -1,12 +1,11 @@
 #include "api/refresh.h"
 
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "common/cond.h"
 #include "common/mem.h"
+#include "common/thread.h"
 
 struct refresh {
     struct refresh_settings settings;
@@ -66,11 +65,7 @@ struct refresh *refresh_new(const struct refresh_settings *settings, struct err 
     pthread_mutex_init(&r->lock, NULL);
     cond_init(&r->asked);
     cond_init(&r->made);
-
-    int code = pthread_create(&r->thread, NULL, run_refresh, r);
-
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the %s: %s", settings->name, strerror(code));
+    if (thread_start(&r->thread, settings->name, run_refresh, r, err) < 0) {
         free_parts(r);
         return NULL;
     }

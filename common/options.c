@@ -1,7 +1,6 @@
 #include "common/options.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "common/health.h"
 #include "common/listen.h"
 #include "common/log.h"
+#include "common/thread.h"
 
 #define LISTEN_OFF "off"
 
@@ -63,9 +63,10 @@ static void *wait_for_signal(void *unused)
 void options_leave_on_signal(void)
 {
     pthread_t thread;
+    struct err ignored;
 
     /* Without it the program ends too, when its servers have answered or were given up. */
-    if (pthread_create(&thread, NULL, wait_for_signal, NULL) == 0) {
+    if (thread_start(&thread, "second signal", wait_for_signal, NULL, &ignored) == 0) {
         pthread_detach(thread);
     }
 }

@@ -1,12 +1,11 @@
 #include "consumer/errand.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/cond.h"
 #include "common/mem.h"
+#include "common/thread.h"
 
 struct errand {
     pthread_t thread;
@@ -54,11 +53,7 @@ struct errand *errand_new(struct err *err)
     pthread_mutex_init(&e->mutex, NULL);
     cond_init(&e->begun);
     cond_init(&e->done);
-
-    int code = pthread_create(&e->thread, NULL, run_errands, e);
-
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the store: %s", strerror(code));
+    if (thread_start(&e->thread, "store", run_errands, e, err) < 0) {
         free_parts(e);
         return NULL;
     }

@@ -1,12 +1,8 @@
 #include "consumer/maintainer.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/backoff.h"
@@ -14,6 +10,8 @@
 #include "common/cond.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 
 #define RETENTION_INTERVAL_NS (INT64_C(3600) * NS_PER_SEC)
 #define RETENTION_RETRY_NS (INT64_C(60) * NS_PER_SEC)
@@ -35,7 +33,7 @@ struct task {
 struct maintainer {
     struct store *store;
     pthread_t thread;
-    int fd; /* eventfd */
+    int fd; /* wakeup: it is done */
     pthread_mutex_t mutex;
     pthread_cond_t stop_asked;
     bool stop;
@@ -136,7 +134,6 @@ static int64_t next_due(const struct maintainer *m)
 
 static void *run_maintainer(void *arg)
 {
-    static const uint64_t one = 1;
     struct maintainer *m = arg;
 
     while (!wait_until(m, next_due(m))) {
@@ -149,9 +146,7 @@ static void *run_maintainer(void *arg)
         run_when_due(m, &m->stale);
     }
     atomic_store(&m->done, true);
-    if (write(m->fd, &one, sizeof(one)) < 0) {
-        abort(); /* an eventfd takes a one unless its counter is at 2^64 - 2 */
-    }
+    wakeup_ring(m->fd);
     return NULL;
 }
 
@@ -170,7 +165,6 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
                                   struct err *err)
 {
     struct maintainer *m = mem_alloc(1, sizeof(*m));
-    int code;
 
     m->store = store_new(settings, metrics);
     init_task(&m->rollups, store_rollup, ROLLUPS_INTERVAL_NS, "rollups wait", "rollups go on");
@@ -178,15 +172,8 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
               "stale sites are looked for again");
     cond_init(&m->stop_asked);
     pthread_mutex_init(&m->mutex, NULL);
-    m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (m->fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
-        release(m);
-        return NULL;
-    }
-    code = pthread_create(&m->thread, NULL, run_maintainer, m);
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the maintainer: %s", strerror(code));
+    m->fd = wakeup_open(err);
+    if (m->fd < 0 || thread_start(&m->thread, "maintainer", run_maintainer, m, err) < 0) {
         release(m);
         return NULL;
     }

@@ -2,17 +2,16 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/backoff.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 #include "consumer/sitetopic.h"
 
 #define LOOK_AGAIN_MS 5000 /* whether the lock is free, or a notice was missed */
@@ -22,7 +21,7 @@
 struct outbox {
     struct outbox_settings settings;
     pthread_t thread;
-    int stop_fd; /* eventfd: readable when it is to end */
+    int stop_fd; /* wakeup: it is to end */
     PGconn *conn;
     bool holds_lock;
     struct sitetopic *topic; /* only with the lock */
@@ -227,7 +226,6 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
                           struct err *err)
 {
     struct outbox *o = mem_alloc(1, sizeof(*o));
-    int code;
 
     o->settings = *settings;
     o->published = metrics_counter(m, "sitewatch_sites_published",
@@ -236,15 +234,8 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
         metrics_gauge(m, "sitewatch_outbox_rows",
                       "Changes of sites that wait for the topic; of who publishes them", NULL);
     backoff_init(&o->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, (uint64_t)getpid());
-    o->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (o->stop_fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
-        release(o);
-        return NULL;
-    }
-    code = pthread_create(&o->thread, NULL, run_outbox, o);
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the outbox: %s", strerror(code));
+    o->stop_fd = wakeup_open(err);
+    if (o->stop_fd < 0 || thread_start(&o->thread, "outbox", run_outbox, o, err) < 0) {
         release(o);
         return NULL;
     }
@@ -253,11 +244,7 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
 
 void outbox_stop(struct outbox *o)
 {
-    static const uint64_t one = 1;
-
-    if (write(o->stop_fd, &one, sizeof(one)) < 0) {
-        abort(); /* an eventfd takes a one unless its counter is at 2^64 - 2 */
-    }
+    wakeup_ring(o->stop_fd);
 }
 
 void outbox_free(struct outbox *o)

@@ -1,16 +1,15 @@
 #include "consumer/pool.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 
 struct member {
     struct pool *pool;
@@ -26,7 +25,7 @@ struct member {
 };
 
 struct pool {
-    int fd; /* eventfd: a member is done */
+    int fd; /* wakeup: a member is done */
     _Atomic bool draining;
     _Atomic int64_t deadline_ns;
     size_t count;
@@ -35,7 +34,6 @@ struct pool {
 
 static void *run_member(void *arg)
 {
-    static const uint64_t one = 1;
     struct member *m = arg;
     struct pool *p = m->pool;
 
@@ -50,9 +48,7 @@ static void *run_member(void *arg)
     worker_free(m->worker); /* leaves the group, so that the others take over at once */
     m->worker = NULL;
     atomic_store(&m->done, true);
-    if (write(p->fd, &one, sizeof(one)) < 0) {
-        abort(); /* an eventfd takes a one unless its counter is at 2^64 - 2 */
-    }
+    wakeup_ring(p->fd);
     return NULL;
 }
 
@@ -63,9 +59,8 @@ struct pool *pool_new(const struct worker_settings *settings, int count, struct 
     struct err ignored;
 
     p->count = (size_t)count;
-    p->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    p->fd = wakeup_open(err);
     if (p->fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
         goto fail;
     }
     for (int i = 0; i < count; i++) {
@@ -77,13 +72,14 @@ struct pool *pool_new(const struct worker_settings *settings, int count, struct 
         atomic_store(&p->members[i].turn_ns, clock_mono_ns());
     }
     for (int i = 0; i < count; i++) {
-        int code = pthread_create(&p->members[i].thread, NULL, run_member, &p->members[i]);
+        struct member *m = &p->members[i];
+        char name[24];
 
-        if (code != 0) {
-            err_set(err, ERR_FATAL, "thread of worker %d: %s", i, strerror(code));
+        snprintf(name, sizeof(name), "worker %d", i);
+        if (thread_start(&m->thread, name, run_member, m, err) < 0) {
             goto fail;
         }
-        p->members[i].started = true;
+        m->started = true;
     }
     return p;
 
@@ -132,12 +128,7 @@ void pool_drain(struct pool *p, int64_t deadline_ns)
 
 bool pool_is_done(struct pool *p)
 {
-    uint64_t ended;
-
-    /* Clear the descriptor first: a worker that ends after this makes it readable again. */
-    if (read(p->fd, &ended, sizeof(ended)) < 0 && errno != EAGAIN) {
-        abort(); /* an eventfd fails in no other way */
-    }
+    wakeup_take(p->fd);
     for (size_t i = 0; i < p->count; i++) {
         if (!atomic_load(&p->members[i].done)) {
             return false;

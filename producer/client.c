@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/wakeup.h"
 
 #define END_NS (NS_PER_SEC / 2) /* for the last reports, twice */
 #define REASON_SIZE 400
@@ -89,10 +90,10 @@ int client_init(struct client *client, const struct kafka_settings *settings,
     for (size_t i = 0; i < CLIENT_TOPICS; i++) {
         client->names[i] = mem_copy_string(names[i]);
     }
-    /* Must be non-blocking: librdkafka writes to it while it holds a lock. */
-    client->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    /* That nobody is held up who writes to it matters here: librdkafka does, and holds a lock. */
+    client->fd = wakeup_open(err);
     if (client->fd < 0) {
-        return err_set(err, ERR_FATAL, "eventfd: %m");
+        return -1;
     }
     client->conf = conf_make(settings, err);
     if (client->conf == NULL) {
@@ -132,7 +133,7 @@ int client_start(struct client *client, struct err *err)
     }
     client->queue = rd_kafka_queue_get_main(client->kafka);
     rd_kafka_queue_io_event_enable(client->queue, client->fd, &one, sizeof(one));
-    eventfd_write(client->fd, one); /* for what came into the queue before that */
+    wakeup_ring(client->fd); /* for what came into the queue before that */
     return 0;
 }
 

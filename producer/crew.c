@@ -5,11 +5,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 #include "producer/loop.h"
 
 #define TURN_NS_MAX NS_PER_SEC /* a heartbeat at least so often */
@@ -45,20 +46,14 @@ struct crew {
     struct worker workers[CREW_LOOPS_MAX];
 };
 
-static void wake(int fd)
-{
-    eventfd_write(fd, 1);
-}
-
 /* --- A loop's thread --- */
 
 static void on_wake(void *context, int fd, unsigned ready)
 {
     struct worker *w = context;
-    eventfd_t ignored;
 
     (void)ready;
-    eventfd_read(fd, &ignored);
+    wakeup_take(fd);
     if (atomic_exchange(&w->drain, false)) {
         poller_drain(w->poller);
     }
@@ -113,7 +108,7 @@ static void *work(void *context)
     }
     atomic_store_explicit(&w->beat_ns, INT64_MAX, memory_order_relaxed); /* nobody waits for one */
     atomic_store(&w->end, w->failed ? FAILED : ENDED);
-    wake(w->crew->fd);
+    wakeup_ring(w->crew->fd);
     return NULL;
 }
 
@@ -134,9 +129,9 @@ static int worker_make(struct crew *c, size_t part, struct metrics *m, struct er
     if (w->loop == NULL) {
         return -1;
     }
-    w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    w->wake_fd = wakeup_open(err);
     if (w->wake_fd < 0) {
-        return err_set(err, ERR_FATAL, "eventfd: %m");
+        return -1;
     }
     w->poller = poller_new(&settings, w->loop, m, c->settings.emit, c->settings.context, err);
     if (w->poller == NULL || loop_watch(w->loop, w->wake_fd, LOOP_READ, on_wake, w, err) < 0 ||
@@ -148,14 +143,13 @@ static int worker_make(struct crew *c, size_t part, struct metrics *m, struct er
 
 static int worker_start(struct worker *w, struct err *err)
 {
-    char name[24]; /* 15 bytes count */
+    char name[24];
 
-    if (pthread_create(&w->thread, NULL, work, w) != 0) {
-        return err_set(err, ERR_FATAL, "no thread can be started");
+    snprintf(name, sizeof(name), "loop %td", w - w->crew->workers);
+    if (thread_start(&w->thread, name, work, w, err) < 0) {
+        return -1;
     }
     w->started = true;
-    snprintf(name, sizeof(name), "loop %td", w - w->crew->workers);
-    pthread_setname_np(w->thread, name);
     return 0;
 }
 
@@ -172,9 +166,8 @@ struct crew *crew_new(const struct crew_settings *settings, struct loader *loade
         c->workers[i].crew = c;
         c->workers[i].wake_fd = -1;
     }
-    c->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    c->fd = wakeup_open(err);
     if (c->fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %m");
         goto fail;
     }
     for (size_t i = 0; i < settings->loops; i++) {
@@ -226,7 +219,9 @@ void crew_free(struct crew *c)
 void crew_wake(struct crew *c)
 {
     for (size_t i = 0; i < c->settings.loops; i++) {
-        wake(c->workers[i].wake_fd);
+        if (c->workers[i].wake_fd >= 0) { /* not yet, when making the crew failed half-way */
+            wakeup_ring(c->workers[i].wake_fd);
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 #include "producer/doubt.h"
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "common/wakeup.h"
 
 void doubts_init(struct doubts *d, struct selfprobe *self, struct loop *loop)
 {
@@ -18,9 +17,9 @@ int doubts_watch(struct doubts *d, loop_ready_fn *on_more, void *context, struct
     if (d->self == NULL) {
         return 0;
     }
-    d->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    d->fd = wakeup_open(err);
     if (d->fd < 0) {
-        return err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
+        return -1;
     }
     selfprobe_attach(d->self, d->fd);
     return loop_watch(d->loop, d->fd, LOOP_READ, on_more, context, err);

@@ -1,19 +1,18 @@
 #include "producer/loader.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 #include "producer/heap.h"
 #include "producer/source.h"
 #include "producer/tls.h"
@@ -49,7 +48,7 @@ struct loader {
 static void ring(const struct loader *l)
 {
     for (size_t i = 0; i < l->part_count; i++) {
-        eventfd_write(l->fds[i], 1);
+        wakeup_ring(l->fds[i]);
     }
 }
 
@@ -304,21 +303,6 @@ static void *loader_main(void *context)
 
 /* --- What the header promises --- */
 
-static int start_thread(struct loader *l, struct err *err)
-{
-    sigset_t all;
-    sigset_t before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-
-    int code = pthread_create(&l->thread, NULL, loader_main, l);
-
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    l->running = code == 0;
-    return code == 0 ? 0 : err_set(err, ERR_FATAL, "pthread_create: %s", strerror(code));
-}
-
 static struct metric *messages(struct metrics *m, const char *result)
 {
     char labels[40];
@@ -365,15 +349,15 @@ struct loader *loader_new(const struct options *options, size_t parts, struct me
         l->fds[i] = -1;
     }
     for (size_t i = 0; i < parts; i++) {
-        l->fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        l->fds[i] = wakeup_open(err);
         if (l->fds[i] < 0) {
-            err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
             goto fail;
         }
     }
-    if (start_thread(l, err) < 0) {
+    if (thread_start(&l->thread, "loader", loader_main, l, err) < 0) {
         goto fail;
     }
+    l->running = true;
     return l;
 
 fail:
@@ -467,11 +451,10 @@ int loader_fd(const struct loader *l, size_t part)
 
 int loader_take(struct loader *l, size_t part, struct site_change **change, struct err *err)
 {
-    eventfd_t rung;
     int rc = 0;
 
     *change = NULL;
-    if (eventfd_read(l->fds[part], &rung) < 0) {
+    if (!wakeup_take(l->fds[part])) {
         return 0;
     }
     pthread_mutex_lock(&l->lock);

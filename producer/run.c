@@ -1,12 +1,10 @@
 #include "producer/run.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -17,6 +15,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/site.h"
+#include "common/wakeup.h"
 #include "producer/crew.h"
 #include "producer/latest.h"
 #include "producer/loader.h"
@@ -121,10 +120,9 @@ static void on_first_sites(void *context, int fd, unsigned ready)
 static void on_crew(void *context, int fd, unsigned ready)
 {
     struct service *s = context;
-    eventfd_t ignored;
 
     (void)ready;
-    eventfd_read(fd, &ignored);
+    wakeup_take(fd);
     if (!s->failed && crew_check(s->crew, &s->failed_by) < 0) {
         s->failed = true;
     }

@@ -3,19 +3,19 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
 #include "common/url.h"
+#include "common/wakeup.h"
 #include "producer/loop.h"
 
 #define SOCKETS_MAX 4 /* addresses of a name that are tried, all at once */
@@ -185,7 +185,7 @@ enum selfprobe_answer selfprobe_ask(struct selfprobe *s, int64_t began_ns)
     }
     pthread_mutex_unlock(&s->mutex);
     if (answer == SELFPROBE_ASKED) {
-        eventfd_write(s->wake_fd, 1);
+        wakeup_ring(s->wake_fd);
     }
     return answer;
 }
@@ -193,7 +193,7 @@ enum selfprobe_answer selfprobe_ask(struct selfprobe *s, int64_t began_ns)
 static void ring(const struct selfprobe *s)
 {
     for (size_t i = 0; i < s->fds_count; i++) {
-        eventfd_write(s->fds[i], 1);
+        wakeup_ring(s->fds[i]);
     }
 }
 
@@ -344,11 +344,9 @@ static bool is_over(const struct selfprobe *s, int64_t now_ns)
 
 static void on_wake(void *context, int fd, unsigned ready)
 {
-    eventfd_t ignored;
-
     (void)context;
     (void)ready;
-    eventfd_read(fd, &ignored);
+    wakeup_take(fd);
 }
 
 /* When the next time is due; takes the request when it is. */
@@ -425,24 +423,6 @@ static void *run_selfprobe(void *context)
 
 /* --- Life and death --- */
 
-static int start_thread(struct selfprobe *s, struct err *err)
-{
-    sigset_t all;
-    sigset_t before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-
-    int code = pthread_create(&s->thread, NULL, run_selfprobe, s);
-
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    s->started = code == 0;
-    if (s->started) {
-        pthread_setname_np(s->thread, "selfprobe");
-    }
-    return code == 0 ? 0 : err_set(err, ERR_FATAL, "pthread_create: %s", strerror(code));
-}
-
 struct selfprobe *selfprobe_new(const char *addresses, const struct resolver_settings *resolver,
                                 struct metrics *m, struct err *err)
 {
@@ -472,15 +452,12 @@ struct selfprobe *selfprobe_new(const char *addresses, const struct resolver_set
     if (s->resolver == NULL) {
         goto fail;
     }
-    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (s->wake_fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
+    s->wake_fd = wakeup_open(err);
+    if (s->wake_fd < 0 || loop_watch(s->loop, s->wake_fd, LOOP_READ, on_wake, s, err) < 0 ||
+        thread_start(&s->thread, "selfprobe", run_selfprobe, s, err) < 0) {
         goto fail;
     }
-    if (loop_watch(s->loop, s->wake_fd, LOOP_READ, on_wake, s, err) < 0 ||
-        start_thread(s, err) < 0) {
-        goto fail;
-    }
+    s->started = true;
     return s;
 
 fail:
@@ -497,7 +474,7 @@ void selfprobe_free(struct selfprobe *s)
         pthread_mutex_lock(&s->mutex);
         s->stop = true;
         pthread_mutex_unlock(&s->mutex);
-        eventfd_write(s->wake_fd, 1);
+        wakeup_ring(s->wake_fd);
         pthread_join(s->thread, NULL);
     }
     for (size_t i = 0; i < s->count; i++) {

@@ -41,7 +41,7 @@ struct selfprobe *selfprobe_new(const char *addresses, const struct resolver_set
                                 struct metrics *m, struct err *err);
 void selfprobe_free(struct selfprobe *s);
 
-/* Ring this eventfd after each time; it is not used any more after detach. */
+/* Ring this descriptor (common/wakeup) after each time; it is not used any more after detach. */
 void selfprobe_attach(struct selfprobe *s, int fd);
 void selfprobe_detach(struct selfprobe *s, int fd);
 

@@ -1,14 +1,12 @@
 #include "producer/shards.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +16,8 @@
 #include "common/consume.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 #include "producer/heap.h"
 #include "producer/sitereader.h"
 
@@ -38,7 +38,7 @@ struct shards {
     struct consume_settings consume_settings;
     char *group;
     pthread_t thread;
-    int leave_fd; /* eventfd: readable when it is to leave */
+    int leave_fd; /* wakeup: it is to leave */
     atomic_bool leave, renew, are_read;
 
     /* The thread's. */
@@ -447,33 +447,21 @@ struct shards *shards_new(const struct shards_settings *settings, struct metrics
                           struct err *err)
 {
     struct shards *s = make(settings);
-    int code;
 
     register_metrics(s, m);
-    s->leave_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (s->leave_fd < 0) {
-        err_set(err, ERR_FATAL, "eventfd: %s", strerror(errno));
-        goto fail;
-    }
-    if (consume_check(&s->consume_settings, err) < 0) {
-        goto fail;
-    }
-    code = pthread_create(&s->thread, NULL, shards_main, s);
-    if (code != 0) {
-        err_set(err, ERR_FATAL, "thread of the shards: %s", strerror(code));
-        goto fail;
+    s->leave_fd = wakeup_open(err);
+    if (s->leave_fd < 0 || consume_check(&s->consume_settings, err) < 0 ||
+        thread_start(&s->thread, "shards", shards_main, s, err) < 0) {
+        release(s);
+        return NULL;
     }
     return s;
-
-fail:
-    release(s);
-    return NULL;
 }
 
 void shards_leave(struct shards *s)
 {
     atomic_store(&s->leave, true);
-    eventfd_write(s->leave_fd, 1);
+    wakeup_ring(s->leave_fd);
 }
 
 void shards_renew(struct shards *s)

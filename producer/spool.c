@@ -4,10 +4,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "common/cond.h"
 #include "common/mem.h"
+#include "common/thread.h"
+#include "common/wakeup.h"
 #include "producer/spool_writer.h"
 
 struct answer {
@@ -40,11 +41,6 @@ struct spool {
 
     struct spool_writer writer; /* the thread's own */
 };
-
-static void wake(const struct spool *s)
-{
-    eventfd_write(s->wake_fd, 1);
-}
 
 /* --- The thread --- */
 
@@ -112,9 +108,9 @@ static void state_show(struct spool *s)
     if (w->backlog) {
         w->backlog = false;
         atomic_store(&s->backlog, true);
-        wake(s);
+        wakeup_ring(s->wake_fd);
     } else if (failed_before != w->failing) {
-        wake(s);
+        wakeup_ring(s->wake_fd);
     }
 }
 
@@ -130,7 +126,7 @@ static void answers_give(struct spool *s, struct answer answers[SPOOL_LANES])
             STAILQ_CONCAT(&to->rows, &answers[lane].rows);
             to->last = answers[lane].last;
             to->ready = true;
-            wake(s);
+            wakeup_ring(s->wake_fd);
         }
     }
 }
@@ -223,8 +219,7 @@ struct spool *spool_new(const char *path, int64_t bytes_max, int wake_fd, struct
     }
     s->number = number_start(s);
     state_show(s);
-    if (pthread_create(&s->thread, NULL, serve, s) != 0) {
-        err_set(err, ERR_FATAL, "spool: no thread can be started");
+    if (thread_start(&s->thread, "spool", serve, s, err) < 0) {
         spool_destroy(s);
         return NULL;
     }

@@ -37,7 +37,7 @@
 struct spool;
 
 /*
- * Opens the file or makes it. wake_fd (an eventfd, which must outlive the spool) is written to
+ * Opens the file or makes it. wake_fd (common/wakeup, which must outlive the spool) is written to
  * when a portion is there, or when the state changed. NULL, ERR_FATAL when the file is in use by
  * another process, or not one of ours: a disk that refuses is no reason to fail.
  */
