@@ -49,6 +49,17 @@ void broker_free(struct broker *b)
     free(b);
 }
 
+bool broker_is_connected(struct broker *b, int wait_ms)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, NULL, &metadata, wait_ms);
+
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    return code != RD_KAFKA_RESP_ERR__TRANSPORT; /* a broker that is slow to answer is there */
+}
+
 /* No answer is an outage, an answer that says no is not. */
 static int fail(struct err *err, const char *what, rd_kafka_resp_err_t code, const char *text)
 {
@@ -213,27 +224,19 @@ int broker_is_compacted(struct broker *b, const char *topic, bool *compacted, st
     return rc;
 }
 
-int broker_require_compacted(const struct kafka_settings *kafka, const char *client_id,
-                             int timeout_ms, const char *topic, struct err *err)
+int broker_require_compacted(struct broker *b, const char *topic, struct err *err)
 {
-    struct broker *broker = broker_new(kafka, client_id, timeout_ms, err);
     bool compacted = false;
     int32_t partitions = 0;
 
-    if (broker == NULL) {
-        return -1;
-    }
-    int rc = broker_partitions(broker, topic, &partitions, err);
-
-    if (rc == 0 && partitions > 0) {
-        rc = broker_is_compacted(broker, topic, &compacted, err);
-    }
-    broker_free(broker);
-    if (rc < 0) {
+    if (broker_partitions(b, topic, &partitions, err) < 0) {
         return -1;
     }
     if (partitions == 0) {
         return err_set(err, ERR_FATAL, "there is no topic %s; " KAFKA_TOPIC_FIX, topic);
+    }
+    if (broker_is_compacted(b, topic, &compacted, err) < 0) {
+        return -1;
     }
     if (!compacted) {
         return err_set(err, ERR_FATAL,

@@ -137,7 +137,7 @@ static int publish_some(struct outbox *o, bool *more, struct err *err)
 
     if (PQntuples(rows) > 0) {
         if (o->topic == NULL) {
-            o->topic = sitetopic_open(o->settings.kafka, o->settings.topic, err);
+            o->topic = sitetopic_open(o->settings.kafka, o->settings.topic, o->stop_fd, err);
         }
         rc = o->topic == NULL || send_rows(o, rows, err) < 0 ? -1 : delete_rows(o, rows, err);
     }

@@ -18,9 +18,10 @@ struct sitetopic;
 /*
  * Looks whether the topic is there and compacted, and fences whoever had it. ERR_RETRY when the
  * broker does not answer; ERR_FATAL when the topic is missing or not compacted, or the client's
- * properties are wrong.
+ * properties are wrong. While there is no broker it waits for one, and no longer than until stop_fd
+ * is readable, which is ERR_RETRY too.
  */
-struct sitetopic *sitetopic_open(const struct kafka_settings *kafka, const char *topic,
+struct sitetopic *sitetopic_open(const struct kafka_settings *kafka, const char *topic, int stop_fd,
                                  struct err *err);
 void sitetopic_free(struct sitetopic *t);
 

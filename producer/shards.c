@@ -486,5 +486,9 @@ bool shards_are_read(const struct shards *s)
 
 int shards_check_topic(const struct kafka_settings *kafka, const char *topic, struct err *err)
 {
-    return broker_require_compacted(kafka, CLIENT_ID, CHECK_TIMEOUT_MS, topic, err);
+    struct broker *broker = broker_new(kafka, CLIENT_ID, CHECK_TIMEOUT_MS, err);
+    int rc = broker == NULL ? -1 : broker_require_compacted(broker, topic, err);
+
+    broker_free(broker);
+    return rc;
 }

@@ -1,6 +1,7 @@
 """What changes in `websites` is told to the topic of the sites: once acknowledged, in order."""
 
 import json
+import socket
 import time
 
 import pytest
@@ -114,6 +115,16 @@ def test_a_missing_topic_is_said_and_not_made_and_nothing_is_lost(pipeline, site
     sites_topic.make()
     assert len(sites_topic.wait_for(2, 60)) == 2
     consumer.wait_for_line("changes of sites go on to the topic")
+
+
+def test_a_consumer_whose_changes_wait_for_a_broker_ends_at_once(pipeline, sites_topic):
+    seed(sites_topic.make())
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        consumer = pipeline.consumer(KAFKA_BOOTSTRAP_SERVERS=f"127.0.0.1:{silent.getsockname()[1]}")
+        consumer.wait_for_line("telling the topic of the sites")
+        consumer.terminate(5)
 
 
 def test_one_consumer_tells_and_another_takes_over(pipeline, sites_topic):
