@@ -118,7 +118,7 @@ int token_revoke(PGconn *conn, int64_t id, struct err *err)
         return -1;
     }
     if (affected == 0) {
-        return err_set(err, ERR_INVALID, "there is no valid token %" PRId64, id);
+        return err_set(err, ERR_FATAL, "there is no valid token %" PRId64, id);
     }
     return 0;
 }

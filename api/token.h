@@ -29,7 +29,7 @@ int token_create(PGconn *conn, const char *owner, enum scope scope, int64_t days
 /* A table for a person. */
 int token_list(PGconn *conn, FILE *out, struct err *err) MUST_CHECK;
 
-/* ERR_INVALID when there is none with this id, or it is revoked. */
+/* ERR_FATAL when there is none with this id, or it is revoked. */
 int token_revoke(PGconn *conn, int64_t id, struct err *err) MUST_CHECK;
 
 /* Whether there is one that is valid. */

@@ -153,7 +153,7 @@ static int do_list(const struct options *o, const char **args, size_t count, str
 
 static int do_show(const struct options *o, const char **args, size_t count, struct err *err)
 {
-    struct letters letters;
+    struct letters letters = {0};
     int64_t id;
 
     (void)count;
@@ -167,10 +167,12 @@ static int do_show(const struct options *o, const char **args, size_t count, str
     }
     int rc = letters_get(conn, id, &letters, err);
 
-    if (rc == 0) {
+    if (rc == 0 && letters.count == 0) {
+        rc = err_set(err, ERR_FATAL, "there is no dead letter %" PRId64, id);
+    } else if (rc == 0) {
         letters_print_one(stdout, (enum letters_format)o->output, &letters.all[0]);
-        letters_free(&letters);
     }
+    letters_free(&letters);
     PQfinish(conn);
     return rc;
 }

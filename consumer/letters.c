@@ -161,15 +161,8 @@ int letters_get(PGconn *conn, int64_t id, struct letters *letters, struct err *e
     struct pg_params p = {0};
 
     pg_add_int(&p, id);
-    if (ask(conn, "read a dead letter", "SELECT " COLUMNS(WHOLE) " FROM dead_letters WHERE id = $1",
-            &p, letters, err) < 0) {
-        return -1;
-    }
-    if (letters->count == 0) {
-        letters_free(letters);
-        return err_set(err, ERR_INVALID, "there is no dead letter %lld", (long long)id);
-    }
-    return 0;
+    return ask(conn, "read a dead letter",
+               "SELECT " COLUMNS(WHOLE) " FROM dead_letters WHERE id = $1", &p, letters, err);
 }
 
 int letters_last(PGconn *conn, int64_t *id, struct err *err)

@@ -55,7 +55,7 @@ void letters_free(struct letters *letters);
 int letters_list(PGconn *conn, const struct letters_filter *filter, int64_t before, int64_t limit,
                  struct letters *letters, struct err *err) MUST_CHECK;
 
-/* One, whole; ERR_INVALID when there is none. */
+/* One, whole; a count of 0: there is none. */
 int letters_get(PGconn *conn, int64_t id, struct letters *letters, struct err *err) MUST_CHECK;
 
 struct letters_choice {

@@ -81,7 +81,7 @@ static int choose_partitions(struct broker *b, const struct offsets_settings *s,
         return -1;
     }
     if (*all == 0) {
-        return err_set(err, ERR_INVALID, "there is no topic %s", s->topic);
+        return err_set(err, ERR_FATAL, "there is no topic %s", s->topic);
     }
     if (one < 0 || one >= *all) {
         return err_set(err, ERR_INVALID, "--partition %s: %s has 0 to %d", s->partition, s->topic,

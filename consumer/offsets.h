@@ -30,7 +30,8 @@ int offsets_target(const char *to, int64_t low, int64_t high, int64_t *offset,
                    struct err *err) MUST_CHECK;
 
 /* Prints a line for each partition: stored before and after. All partitions are moved, or none.
- * ERR_INVALID for what was asked, ERR_FATAL when a consumer holds one, else as broker and pg. */
+ * ERR_INVALID for what was asked, ERR_FATAL when there is no such topic or a consumer holds one,
+ * else as broker and pg. */
 int offsets_reset(const struct offsets_settings *settings, FILE *out, struct err *err) MUST_CHECK;
 
 #endif

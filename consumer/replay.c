@@ -233,18 +233,17 @@ static int say_left_out(struct replay *r, struct err *err)
     for (size_t i = 0; i < choice->ids_count; i++) {
         struct letters found = {0};
 
-        if (letters_get(r->conn, choice->ids[i], &found, err) == 0) {
-            if (found.all[0].replayed[0] != '\0' && !choice->again) {
-                fprintf(r->out, "%" PRId64 ": replayed before, %s; --force does it again\n",
-                        choice->ids[i], found.all[0].replayed);
-            }
-            letters_free(&found);
-        } else if (err->kind == ERR_INVALID) {
-            fprintf(r->out, "%" PRId64 ": not replayed: there is none\n", choice->ids[i]);
-            r->counts->refused++;
-        } else {
+        if (letters_get(r->conn, choice->ids[i], &found, err) < 0) {
             return -1;
         }
+        if (found.count == 0) {
+            fprintf(r->out, "%" PRId64 ": not replayed: there is none\n", choice->ids[i]);
+            r->counts->refused++;
+        } else if (found.all[0].replayed[0] != '\0' && !choice->again) {
+            fprintf(r->out, "%" PRId64 ": replayed before, %s; --force does it again\n",
+                    choice->ids[i], found.all[0].replayed);
+        }
+        letters_free(&found);
     }
     return 0;
 }

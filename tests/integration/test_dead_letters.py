@@ -81,7 +81,7 @@ def test_show_gives_every_byte_and_no_control_character(letters):
     assert row["payload"] == "a key that is no text" and row["payload_cut"] is False
     assert base64.b64decode(row["key_base64"]) == b"\xfe\xff"
     assert "2 bytes\n00000000  fe ff" in command(letters, "dead-letters", "show", ids[3])
-    assert "there is no dead letter 0" in command(letters, "dead-letters", "show", "0", status=2)
+    assert "there is no dead letter 0" in command(letters, "dead-letters", "show", "0", status=1)
     assert "not the id" in command(letters, "dead-letters", "show", "first", status=2)
 
 
