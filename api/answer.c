@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -49,10 +50,7 @@ void answer_body(struct answer *a, int status, const char *type, char *body, siz
 void answer_text_begin(struct answer_text *t)
 {
     *t = (struct answer_text){0};
-    t->out = open_memstream(&t->text, &t->len);
-    if (t->out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
+    t->out = mem_stream(&t->text, &t->len);
 }
 
 void answer_text_end(struct answer_text *t)
@@ -63,12 +61,8 @@ void answer_text_end(struct answer_text *t)
 
 static void put_problem(struct answer *a, int status, cJSON *json)
 {
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = jsonprint(json);
 
-    cJSON_Delete(json);
-    if (text == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
     answer_body(a, status, ANSWER_PROBLEM, text, strlen(text));
 }
 

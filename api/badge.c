@@ -93,11 +93,8 @@ char *badge_svg(const char *name, const char *state, size_t *len)
     char *shown = shorten(name);
     int name_width = width(shown), state_width = width(state);
     int left = name_width + 2 * MARGIN, right = state_width + 2 * MARGIN;
-    FILE *out = open_memstream(&svg, len);
+    FILE *out = mem_stream(&svg, len);
 
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
     fprintf(out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" role=\"img\""
             " aria-label=\"",

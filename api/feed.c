@@ -72,16 +72,6 @@ static void write_id(const struct feed *f, uint64_t place, FILE *out)
     fprintf(out, "id: %016" PRIx64 "-%" PRIu64 "\n", f->epoch, place);
 }
 
-static FILE *open_text(char **bytes, size_t *len)
-{
-    FILE *out = open_memstream(bytes, len);
-
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    return out;
-}
-
 static struct text *close_text(FILE *out, char **bytes, const size_t *len)
 {
     fclose(out);
@@ -112,7 +102,7 @@ static struct text *text_of_event(const struct feed *f, const char *event, uint6
 {
     char *bytes = NULL;
     size_t len = 0;
-    FILE *out = open_text(&bytes, &len);
+    FILE *out = mem_stream(&bytes, &len);
 
     fprintf(out, "event: %s\n", event);
     write_id(f, place, out);
@@ -126,7 +116,7 @@ static struct text *text_of_greeting(const struct feed *f, uint64_t place)
 {
     char *bytes = NULL;
     size_t len = 0;
-    FILE *out = open_text(&bytes, &len);
+    FILE *out = mem_stream(&bytes, &len);
 
     fprintf(out, "retry: %d\n", RETRY_MS);
     write_id(f, place, out);

@@ -7,6 +7,7 @@
 
 #include "api/assets.h"
 #include "api/website_body.h"
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/site.h"
 
@@ -370,13 +371,7 @@ static struct {
 
 static void print_document(void)
 {
-    cJSON *document = openapi_document();
-
-    printed.text = cJSON_PrintUnformatted(document);
-    if (printed.text == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    cJSON_Delete(document);
+    printed.text = jsonprint(openapi_document());
     answer_tag(printed.text, strlen(printed.text), printed.tag);
 }
 

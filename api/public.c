@@ -117,11 +117,8 @@ static char *page_html(const PGresult *rows, size_t *len)
 {
     char *html = NULL;
     char now[TIMESTAMP_SIZE];
-    FILE *out = open_memstream(&html, len);
+    FILE *out = mem_stream(&html, len);
 
-    if (out == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
     timestamp_format_s(clock_real_ns() / NS_PER_SEC, now);
     fprintf(out, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
                  "<meta name=\"viewport\" content=\"width=device-width\">\n"

@@ -6,6 +6,7 @@
 #include "api/diagnosis.h"
 #include "common/clock.h"
 #include "common/digits.h"
+#include "common/jsonprint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/timestamp.h"
@@ -248,13 +249,7 @@ char *survey_take(struct survey *s, int64_t *database_ns)
     for (size_t i = 0; i < WELLNESSES; i++) {
         metric_set(s->states[i], (int64_t)d.counts[i]);
     }
-    char *text = cJSON_PrintUnformatted(json);
-
-    cJSON_Delete(json);
-    if (text == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    return text;
+    return jsonprint(json);
 }
 
 /* --- Making it --- */

@@ -179,12 +179,8 @@ void jsonpath_text(const struct jsonpath *path, size_t steps, char *out, size_t 
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *stream = open_memstream(&text, &len);
+    FILE *stream = mem_stream(&text, &len);
 
-    out[0] = '\0';
-    if (stream == NULL) {
-        return;
-    }
     fputc('$', stream);
     for (size_t i = 0; i < steps && i < path->count; i++) {
         const struct jsonpath_step *step = &path->steps[i];
@@ -197,8 +193,7 @@ void jsonpath_text(const struct jsonpath *path, size_t steps, char *out, size_t 
             quoted_text(step->name, stream);
         }
     }
-    if (fclose(stream) == 0) {
-        snprintf(out, size, "%s", text);
-    }
+    fclose(stream);
+    snprintf(out, size, "%s", text);
     free(text);
 }

@@ -40,3 +40,19 @@ char *mem_copy_string(const char *text)
 {
     return text == NULL ? NULL : mem_copy(text, strlen(text));
 }
+
+FILE *mem_stream(char **text, size_t *len)
+{
+    FILE *stream = open_memstream(text, len);
+
+    if (stream == NULL) {
+        mem_stop();
+    }
+    return stream;
+}
+
+void mem_stop(void)
+{
+    fprintf(stderr, "error out of memory\n");
+    abort();
+}

@@ -10,6 +10,7 @@
 #define COMMON_MEM_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 /* `count` objects of `size` bytes, zeroed. The caller frees with free(). */
 void *mem_alloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
@@ -22,5 +23,12 @@ char *mem_copy(const char *bytes, size_t len) __attribute__((malloc, returns_non
 
 /* A copy of a string, NULL for NULL; the caller frees. */
 char *mem_copy_string(const char *text) __attribute__((malloc));
+
+/* A stream into memory, which is in *text, terminated, and *len once the caller has closed it; the
+ * caller frees that. */
+FILE *mem_stream(char **text, size_t *len) __attribute__((returns_nonnull));
+
+/* For a library that found no memory. */
+_Noreturn void mem_stop(void);
 
 #endif

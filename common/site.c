@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/site_private.h"
 #include "common/url.h"
@@ -391,10 +392,5 @@ char *site_config_json(const struct site *site)
         }
         cJSON_AddItemToObject(object, option->doc.name, option_json(site, option));
     }
-    char *text = cJSON_PrintUnformatted(object);
-    char *copy = mem_copy_string(text);
-
-    cJSON_Delete(object);
-    cJSON_free(text);
-    return copy;
+    return jsonprint(object);
 }

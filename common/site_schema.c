@@ -2,6 +2,7 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/site_private.h"
 
@@ -86,10 +87,5 @@ char *site_schema_json(void)
     for (size_t i = 0; site_option(i) != NULL; i++) {
         cJSON_AddItemToObject(properties, site_option(i)->doc.name, option_schema(site_option(i)));
     }
-    char *text = cJSON_PrintUnformatted(properties);
-    char *copy = mem_copy_string(text);
-
-    cJSON_Delete(properties);
-    cJSON_free(text);
-    return copy;
+    return jsonprint(properties);
 }

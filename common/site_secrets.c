@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/site_private.h"
 #include "common/url.h"
@@ -73,16 +74,13 @@ static void add_secret_headers(cJSON *sealed, const struct site *site, const str
             cJSON_AddItemToArray(lines, cJSON_CreateString(site->headers[i]));
         }
     }
-    if (cJSON_GetArraySize(lines) > 0) {
-        char *text = cJSON_PrintUnformatted(lines);
+    bool some = cJSON_GetArraySize(lines) > 0;
+    char *text = jsonprint(lines);
 
-        if (text == NULL) {
-            abort(); /* no memory: as mem.h has it */
-        }
+    if (some) {
         add_sealed(sealed, site, seal, HEADERS, text);
-        cJSON_free(text);
     }
-    cJSON_Delete(lines);
+    free(text);
 }
 
 static cJSON *sealed_json(const struct site *site, const struct seal *seal)
@@ -115,16 +113,7 @@ char *site_secrets_config(const struct site *site, const struct seal *seal)
 
     free(open);
     cJSON_AddItemToObject(config, SITE_SECRETS_MEMBER, sealed_json(site, seal));
-
-    char *text = cJSON_PrintUnformatted(config);
-    char *copy = mem_copy_string(text);
-
-    cJSON_free(text);
-    cJSON_Delete(config);
-    if (copy == NULL) {
-        abort(); /* no memory: as mem.h has it */
-    }
-    return copy;
+    return jsonprint(config);
 }
 
 /* --- Opening --- */

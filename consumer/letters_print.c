@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 #include "common/utf8.h"
 
@@ -207,13 +208,10 @@ static void print_json(FILE *out, const struct letter *l, bool whole)
         add_bytes(object, "payload", l->payload, l->payload_len);
         cJSON_AddBoolToObject(object, "payload_cut", l->payload_bytes > (int64_t)l->payload_len);
     }
-    char *text = cJSON_PrintUnformatted(object);
+    char *text = jsonprint(object);
 
-    if (text != NULL) {
-        fprintf(out, "%s\n", text);
-        cJSON_free(text);
-    }
-    cJSON_Delete(object);
+    fprintf(out, "%s\n", text);
+    free(text);
 }
 
 /* --- Both --- */

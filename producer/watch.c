@@ -226,11 +226,8 @@ int watch_draw(struct watch *w, const struct view_facts *facts, int64_t now_ns, 
     if (w->at < w->len) {
         return write_on(w, err); /* a slow terminal gets fewer frames, each of them whole */
     }
-    FILE *out = open_memstream(&frame, &len);
+    FILE *out = mem_stream(&frame, &len);
 
-    if (out == NULL) {
-        return err_set(err, ERR_FATAL, "open_memstream: %s", strerror(errno));
-    }
     view_draw(&w->terminal, out, w->latest, facts);
     fclose(out);
     if (w->frame != NULL && len == w->len && memcmp(frame, w->frame, len) == 0) {

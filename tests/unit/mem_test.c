@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/jsonprint.h"
 #include "common/mem.h"
 
 static void test_memory_is_zeroed(void **state)
@@ -63,6 +64,21 @@ static void test_copies_are_terminated(void **state)
     free(text);
 }
 
+static void test_a_stream_gives_its_text_when_it_is_closed(void **state)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *stream = mem_stream(&text, &len);
+
+    (void)state;
+    fprintf(stream, "%d sites", 42);
+    fputc('\0', stream);
+    fclose(stream);
+    assert_int_equal(len, 9);
+    assert_memory_equal(text, "42 sites\0", 10);
+    free(text);
+}
+
 /* In a child, so that its end can be seen. */
 static void test_too_much_is_the_end(void **state)
 {
@@ -85,6 +101,34 @@ static void test_too_much_is_the_end(void **state)
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+static void *no_memory(size_t size)
+{
+    (void)size;
+    return NULL;
+}
+
+static void test_no_memory_for_a_text_is_the_end(void **state)
+{
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        const struct rlimit no_core = {0, 0};
+        cJSON *json = cJSON_CreateString("text");
+
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        close(STDERR_FILENO);
+        cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = no_memory, .free_fn = free});
+        free(jsonprint(json));
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,7 +136,9 @@ int main(void)
         cmocka_unit_test(test_nothing_is_memory_too),
         cmocka_unit_test(test_resize_keeps_what_was_there),
         cmocka_unit_test(test_copies_are_terminated),
+        cmocka_unit_test(test_a_stream_gives_its_text_when_it_is_closed),
         cmocka_unit_test(test_too_much_is_the_end),
+        cmocka_unit_test(test_no_memory_for_a_text_is_the_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
