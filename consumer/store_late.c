@@ -17,6 +17,13 @@
     " (SELECT FROM checks e WHERE e.website_id = c.website_id AND e.slot = c.slot"                 \
     "  AND e.location_id = c.location_id AND e.attempt < c.attempt AND e.final)"
 
+/* The slots of the first and last late check of a key, of where a piece begins, and slots read. */
+#define FIRST STORE_SLOT("k.first")
+#define LAST STORE_SLOT("k.last")
+#define PIECE_BEGINS STORE_SLOT("$3::bigint")
+#define SLOT_US STORE_US("r.slot")
+#define FIRST_US STORE_US("min(c.slot)")
+
 /* What was read back of one key. */
 struct piece {
     struct state_key *key;
@@ -47,28 +54,20 @@ static void add_keys(const struct state_work *work, struct pg_array columns[4])
 static int read_rows(struct store *s, struct state_work *work, struct err *err)
 {
     static const char sql[] =
-        "SELECT k.n, (a.slot IS NOT NULL)::int, (b.slot IS NOT NULL)::int," STORE_US(
-            "r.slot") ","
-                      " r.status, r.error_type, r.error_message"
-                      " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH "
-                      "ORDINALITY"
-                      "   AS k (w, l, first, last, n)"
-                      " LEFT JOIN LATERAL (SELECT c.slot FROM checks c WHERE " FIRST_FINAL
-                      "   AND c.slot < " STORE_SLOT(
-                          "k.first") " AND c.status IN ('up', 'degraded')"
-                                     "   ORDER BY c.slot DESC LIMIT 1) a ON true"
-                                     " LEFT JOIN LATERAL (SELECT c.slot FROM checks c "
-                                     "WHERE " FIRST_FINAL "   AND c.slot > " STORE_SLOT(
-                                         "k.last") " AND c.status IN ('up', 'degraded')"
-                                                   "   ORDER BY c.slot LIMIT 1) b ON k.last "
-                                                   "<> " STORE_NEVER
-                                                   " JOIN LATERAL (SELECT c.slot, c.status, "
-                                                   "c.error_type, c.error_message FROM checks c"
-                                                   "   WHERE " FIRST_FINAL
-                                                   " AND c.slot >= coalesce(a.slot, '-infinity')"
-                                                   "   AND c.slot <= coalesce(b.slot, 'infinity')) "
-                                                   "r ON true"
-                                                   " ORDER BY k.n, r.slot";
+        "SELECT k.n, (a.slot IS NOT NULL)::int, (b.slot IS NOT NULL)::int," SLOT_US ","
+        "   r.status, r.error_type, r.error_message"
+        " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY"
+        "   AS k (w, l, first, last, n)"
+        " LEFT JOIN LATERAL (SELECT c.slot FROM checks c WHERE " FIRST_FINAL
+        "   AND c.slot < " FIRST " AND c.status IN ('up', 'degraded')"
+        "   ORDER BY c.slot DESC LIMIT 1) a ON true"
+        " LEFT JOIN LATERAL (SELECT c.slot FROM checks c WHERE " FIRST_FINAL "   AND c.slot > " LAST
+        " AND c.status IN ('up', 'degraded')"
+        "   ORDER BY c.slot LIMIT 1) b ON k.last <> " STORE_NEVER
+        " JOIN LATERAL (SELECT c.slot, c.status, c.error_type, c.error_message FROM checks c"
+        "   WHERE " FIRST_FINAL " AND c.slot >= coalesce(a.slot, '-infinity')"
+        "   AND c.slot <= coalesce(b.slot, 'infinity')) r ON true"
+        " ORDER BY k.n, r.slot";
     struct pg_params p = {0};
     struct pg_array columns[4];
 
@@ -111,12 +110,11 @@ static void take_rows(struct state_work *work)
 static int search_since(struct store *s, const struct piece *piece, enum check_status status,
                         int64_t *since_us, struct err *err)
 {
-    static const char sql[] = "SELECT" STORE_US(
-        "min(c.slot)") " FROM (SELECT $1::bigint AS w, $2::integer AS l) k, checks c "
-                       "WHERE " FIRST_FINAL
-                       " AND c.slot > coalesce((SELECT max(c.slot) FROM checks c WHERE " FIRST_FINAL
-                       "   AND c.slot < " STORE_SLOT(
-                           "$3::bigint") " AND c.status <> $4), '-infinity')";
+    static const char sql[] =
+        "SELECT" FIRST_US " FROM (SELECT $1::bigint AS w, $2::integer AS l) k, checks c"
+        " WHERE " FIRST_FINAL
+        " AND c.slot > coalesce((SELECT max(c.slot) FROM checks c WHERE " FIRST_FINAL
+        "   AND c.slot < " PIECE_BEGINS " AND c.status <> $4), '-infinity')";
     struct pg_params p = {0};
 
     pg_add_int(&p, piece->key->id.website_id);
@@ -187,9 +185,8 @@ static int withdraw(struct store *s, const struct piece *pieces, size_t count, s
         " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY"
         "   AS k (w, l, first, last, n)"
         " WHERE i.website_id = k.w AND i.location_id = k.l AND NOT i.withdrawn"
-        " AND i.opened_slot >= " STORE_SLOT("k.first") " AND (k.last = " STORE_NEVER
-                                                       "   OR i.opened_slot <= " STORE_SLOT(
-                                                           "k.last") ") RETURNING k.n";
+        " AND i.opened_slot >= " FIRST " AND (k.last = " STORE_NEVER " OR i.opened_slot <= " LAST
+        ") RETURNING k.n";
     struct pg_params p = {0};
     struct pg_array columns[4];
 

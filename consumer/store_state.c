@@ -185,21 +185,22 @@ int store_state_resolve(struct store *s, const struct batch *batch, struct err *
 
 /* --- In the batch's transaction --- */
 
+/* Columns of what is written. */
+#define SINCE STORE_SLOT("k.since")
+#define LAST STORE_SLOT("k.last")
+#define INCIDENT STORE_SLOT("k.incident")
+#define OPENED STORE_SLOT("k.opened")
+#define CLOSED STORE_SLOT("k.closed")
+
 static int write_states(struct store *s, const struct state_work *work, struct err *err)
 {
-    static const char sql[] = "UPDATE site_state s SET status = k.status, since = " STORE_SLOT(
-        "k.since") ","
-                   " last_slot = " STORE_SLOT(
-                       "k.last") ", failures_in_a_row = k.failures,"
-                                 " silent_slot = NULL, stale = false, incident_slot = " STORE_SLOT(
-                                     "k.incident") " FROM unnest($1::bigint[], $2::bigint[], "
-                                                   "$3::text[], "
-                                                   "$4::bigint[], $5::bigint[],"
-                                                   "   $6::bigint[], $7::bigint[]) AS k (w, l, "
-                                                   "status, "
-                                                   "since, last, failures, incident)"
-                                                   " WHERE s.website_id = k.w AND s.location_id = "
-                                                   "k.l";
+    static const char sql[] =
+        "UPDATE site_state s SET status = k.status, since = " SINCE ", last_slot = " LAST ","
+        "   failures_in_a_row = k.failures, silent_slot = NULL, stale = false,"
+        "   incident_slot = " INCIDENT
+        " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[],"
+        "   $6::bigint[], $7::bigint[]) AS k (w, l, status, since, last, failures, incident)"
+        " WHERE s.website_id = k.w AND s.location_id = k.l";
     struct pg_params p = {0};
     struct pg_array columns[7];
 
@@ -239,25 +240,18 @@ static int write_incidents(struct store *s, const struct state_work *work, bool 
 {
     static const char new_sql[] =
         "INSERT INTO incidents (website_id, location_id, opened_slot, closed_slot, checks,"
-        " error_type, error_message)"
-        " SELECT w, l, " STORE_SLOT("opened") ", " STORE_SLOT(
-            "closed") ","
-                      " checks, type, message FROM unnest($1::bigint[], $2::bigint[], $3::bigint[],"
-                      " $4::bigint[], $5::bigint[], $6::text[], $7::text[])"
-                      "   AS k (w, l, opened, closed, checks, type, message)"
-                      " ON CONFLICT (website_id, location_id, opened_slot) DO UPDATE SET withdrawn "
-                      "= "
-                      "false,"
-                      " closed_slot = excluded.closed_slot, checks = excluded.checks,"
-                      " error_type = excluded.error_type, error_message = excluded.error_message";
+        "   error_type, error_message)"
+        " SELECT k.w, k.l, " OPENED ", " CLOSED ", k.checks, k.type, k.message"
+        " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],"
+        "   $6::text[], $7::text[]) AS k (w, l, opened, closed, checks, type, message)"
+        " ON CONFLICT (website_id, location_id, opened_slot) DO UPDATE SET withdrawn = false,"
+        "   closed_slot = excluded.closed_slot, checks = excluded.checks,"
+        "   error_type = excluded.error_type, error_message = excluded.error_message";
     static const char old_sql[] =
-        "UPDATE incidents i SET checks = k.checks,"
-        " closed_slot = " STORE_SLOT(
-            "k.closed") " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], "
-                        "$4::bigint[], $5::bigint[])"
-                        "   AS k (w, l, opened, closed, checks)"
-                        " WHERE i.website_id = k.w AND i.location_id = k.l"
-                        " AND i.opened_slot = " STORE_SLOT("k.opened");
+        "UPDATE incidents i SET checks = k.checks, closed_slot = " CLOSED
+        " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])"
+        "   AS k (w, l, opened, closed, checks)"
+        " WHERE i.website_id = k.w AND i.location_id = k.l AND i.opened_slot = " OPENED;
     struct pg_params p = {0};
     struct pg_array columns[7];
     size_t used = is_new ? 7 : 5;
