@@ -18,9 +18,8 @@
 #define GZIP_BYTES_MIN 1024 /* below, the headers cost more than is won */
 #define RATE_BURST_SECONDS 2
 #define STATUS_CLASSES 6
-#define CONNECTION_BYTES                                                                           \
-    (HTTP_HEADER_BYTES_MAX + 4096) /* libmicrohttpd's own needs beside them                        \
-                                    */
+/* With libmicrohttpd's own needs beside the headers. */
+#define CONNECTION_BYTES (HTTP_HEADER_BYTES_MAX + 4096)
 
 struct http {
     struct http_settings settings;

@@ -6,8 +6,8 @@
 
 #include "common/mem.h"
 
-#define BLOCK_BYTES                                                                                \
-    4096 /* asked for at a time, but in chunks, which are as long as there is room */
+/* Asked for at a time, but in chunks, which are as long as there is room. */
+#define BLOCK_BYTES 4096
 
 struct http_stream {
     struct MHD_Connection *connection;

@@ -10,9 +10,8 @@
 #include "common/site_secrets.h"
 
 #define LIST_MAX (SITE_HEADERS_MAX + 1) /* one more than any option takes, to be told of */
-#define INTEGER_MAX                                                                                \
-    9007199254740992.0 /* 2^53: beyond, a JSON number is not exact (RFC 8259, 6)                   \
-                        */
+/* 2^53: beyond, a JSON number is not exact (RFC 8259, 6). */
+#define INTEGER_MAX 9007199254740992.0
 
 /* What is read, and the faults as they are found. */
 struct reading {

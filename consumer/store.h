@@ -26,9 +26,8 @@
 #define STORE_STANDING_SITES 1000 /* whose standing is looked at, in one too */
 #define STORE_LOCK_SECONDS "30"   /* waited for a lock; then ERR_RETRY */
 #define STORE_RETENTION_LOCK_MS "2000" /* waited for readers of a day that is to go */
-#define STORE_IDLE_SECONDS                                                                         \
-    "120" /* what `deliver` may take; then the server ends the transaction                         \
-           */
+/* What `deliver` may take; then the server ends the transaction. */
+#define STORE_IDLE_SECONDS "120"
 
 struct store;
 

@@ -9,8 +9,8 @@
 #include "consumer/store_state.h"
 
 #define STALE_INTERVAL_NS (INT64_C(10) * NS_PER_SEC)
-#define STALE_SHARE                                                                                \
-    100 /* all states are looked at: that may take one part of so many of the time */
+/* All states are looked at: that may take one part of so many of the time. */
+#define STALE_SHARE 100
 
 void store_overall_metrics(struct store *s, struct metrics *m)
 {
