@@ -7,7 +7,6 @@ import http.client
 import re
 import signal
 import ssl
-import time
 import urllib.parse
 
 import psycopg2
@@ -410,7 +409,7 @@ def test_a_second_signal_ends_it_while_a_request_waits(api):
         process.wait_for(lambda: api.query("SELECT 1 FROM pg_locks WHERE NOT granted"), "the request to wait")
         assert api.query("SELECT 1 FROM pg_stat_activity WHERE application_name = 'sitewatch-api'")
         api.program.signal(signal.SIGTERM)
-        time.sleep(1)
+        process.wait_for(lambda: api.program.has_thread("second signal"), "the thread that waits for a signal")
         assert api.program.process.poll() is None, "a request is not answered yet"
         api.program.signal(signal.SIGTERM)
         assert api.program.wait(5) == 0

@@ -220,8 +220,8 @@ def test_a_second_signal_ends_it_while_events_wait_for_kafka(sited, no_kafka, pr
     process.wait_for(lambda: producer.metrics()["sitewatch_checks_in_flight"] == 0, "its end")
     producer.signal(signal.SIGTERM)
     producer.wait_for_line("draining")
-    # The endpoint ends with what reads signals at first: from here on it waits for Kafka alone.
-    time.sleep(1)
+    # From here on it waits for Kafka alone, and a thread for the signal.
+    process.wait_for(lambda: producer.has_thread("second signal"), "the thread that waits for a signal")
     assert producer.process.poll() is None, "its event is not delivered"
     producer.signal(signal.SIGINT)
     assert producer.wait(5) == 0

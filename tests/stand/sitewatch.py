@@ -133,6 +133,10 @@ class Program:
         process.wait_for(ready, f"{self.name} to be ready", seconds)
         return self
 
+    def has_thread(self, name):
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        return any(comm.read_text().strip() == name for comm in tasks.glob("*/comm"))
+
     def signal(self, sig):
         self.process.send_signal(sig)
 
