@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -52,10 +53,17 @@ def clean_environment(**more):
 
 
 def free_port():
-    """A port that was free a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody listens at; not one of those that the kernel gives to connections, which could
+    have it by the time that it is used, or while its server is stopped for a while."""
+    first_given = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            try:
+                s.bind(("127.0.0.1", random.randrange(1024, first_given) if first_given > 8192 else 0))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 def start(command, **options):
