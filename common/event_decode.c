@@ -27,7 +27,9 @@ static int read_schema(struct event_reader *r, const struct event_field *field,
                        const struct jsontext_value *value);
 
 #define AT(member) .offset = offsetof(struct event, member)
-#define NAME(json_name) .name = (json_name), .name_len = sizeof(json_name) - 1
+#define QUOTES 3 /* bytes around a name: the quotes and the colon */
+#define NAME(json_name)                                                                            \
+    .name = (json_name), .name_len = sizeof(json_name) - 1, .quoted = "\"" json_name "\":"
 #define TEXT(json_name, member, bytes_max)                                                         \
     NAME(json_name), .read = event_read_text, AT(member), .max = (bytes_max)
 #define INT32(json_name, member, least, most)                                                      \
@@ -170,8 +172,8 @@ static bool read_name(struct decoding *d, const struct event_object *object, siz
     struct jsontext_value name;
 
     *at = next;
-    if (next < object->count &&
-        jsontext_take_name(&d->text, object->fields[next].name, object->fields[next].name_len)) {
+    if (next < object->count && jsontext_take_name(&d->text, object->fields[next].quoted,
+                                                   object->fields[next].name_len + QUOTES)) {
         return true;
     }
     if (!jsontext_name(&d->text, &name)) {
@@ -211,11 +213,13 @@ static bool read_member(struct decoding *d, const struct event_object *object, u
 
 static void require(struct decoding *d, const struct event_object *object, uint32_t seen)
 {
-    for (size_t i = 0; i < object->count; i++) {
-        const struct event_field *field = &object->fields[i];
+    uint32_t missing = ~seen & (uint32_t)((UINT64_C(1) << object->count) - 1);
+
+    for (; missing != 0; missing &= missing - 1) {
+        const struct event_field *field = &object->fields[__builtin_ctz(missing)];
         bool is_schema = field->read == read_schema;
 
-        if (field->required && (seen & UINT32_C(1) << i) == 0 && (!d->failed || is_schema)) {
+        if (field->required && (!d->failed || is_schema)) {
             event_read_fail(&d->reader, field, "missing");
             d->failed = true;
             d->schema_failed = d->schema_failed || is_schema;

@@ -26,6 +26,7 @@ struct event_reader {
 struct event_field {
     const char *name;
     size_t name_len;
+    const char *quoted; /* the same between quotes, with its colon */
     int (*read)(struct event_reader *r, const struct event_field *field,
                 const struct jsontext_value *value);
     size_t offset;                      /* in struct event */

@@ -9,14 +9,6 @@ struct jsontext jsontext_begin(const char *text, size_t len)
     return (struct jsontext){.at = text, .end = text + len};
 }
 
-void jsontext_spaces(struct jsontext *t)
-{
-    while (t->at < t->end &&
-           (*t->at == ' ' || *t->at == '\t' || *t->at == '\n' || *t->at == '\r')) {
-        t->at++;
-    }
-}
-
 static bool take(struct jsontext *t, char c)
 {
     if (t->at == t->end || *t->at != c) {
@@ -103,7 +95,9 @@ static bool read_string(struct jsontext *t, struct jsontext_value *value)
     if (!take(t, '"')) {
         return false;
     }
-    *value = (struct jsontext_value){.kind = JSONTEXT_STRING, .first = t->at};
+    value->kind = JSONTEXT_STRING;
+    value->first = t->at;
+    value->escapes = false;
     for (;;) {
         t->at = jsonplain_end(t->at, t->end);
         if (t->at == t->end || *t->at != '\\') {
@@ -242,6 +236,12 @@ static bool skip_number(struct jsontext *t)
     return true;
 }
 
+/* Whether nothing of a number can stand here. */
+static bool ends_number(const char *at, const char *end)
+{
+    return at == end || !((*at >= '0' && *at <= '9') || *at == '.' || *at == 'e' || *at == 'E');
+}
+
 /* Nearly all numbers are whole and short: what they are is told with them. */
 static bool read_number(struct jsontext *t, struct jsontext_value *value)
 {
@@ -253,9 +253,12 @@ static bool read_number(struct jsontext *t, struct jsontext_value *value)
     while (at < t->end && *at >= '0' && *at <= '9' && at - digits < JSONTEXT_DIGITS_MAX) {
         sum = sum * 10 + (*at++ - '0');
     }
-    if (!skip_number(t)) {
+    if (ends_number(at, t->end) && at > digits && (*digits != '0' || at == digits + 1)) {
+        t->at = at;
+    } else if (!skip_number(t)) {
         return false;
     }
+    value->kind = JSONTEXT_NUMBER;
     value->whole = t->at == at;
     value->integer = digits > first ? -sum : sum;
     return true;
@@ -288,17 +291,6 @@ bool jsontext_open(struct jsontext *t, bool *more)
     return true;
 }
 
-bool jsontext_next(struct jsontext *t, char close, bool *more)
-{
-    jsontext_spaces(t);
-    *more = take(t, ',');
-    if (*more) {
-        return true;
-    }
-    t->depth--;
-    return take(t, close);
-}
-
 bool jsontext_name(struct jsontext *t, struct jsontext_value *name)
 {
     jsontext_spaces(t);
@@ -307,18 +299,6 @@ bool jsontext_name(struct jsontext *t, struct jsontext_value *name)
     }
     jsontext_spaces(t);
     return take(t, ':');
-}
-
-bool jsontext_take_name(struct jsontext *t, const char *name, size_t len)
-{
-    const char *at = t->at;
-
-    if ((size_t)(t->end - at) < len + 3 || at[0] != '"' || at[len + 1] != '"' ||
-        at[len + 2] != ':' || memcmp(at + 1, name, len) != 0) {
-        return false;
-    }
-    t->at = at + len + 3;
-    return true;
 }
 
 /* The depth is bounded by jsontext_open. */
@@ -345,7 +325,7 @@ bool jsontext_value(struct jsontext *t, struct jsontext_value *value)
     bool good;
 
     jsontext_spaces(t);
-    *value = (struct jsontext_value){.kind = JSONTEXT_NUMBER, .first = t->at};
+    value->first = t->at;
     switch (t->at == t->end ? '\0' : *t->at) {
     case '"':
         return read_string(t, value);

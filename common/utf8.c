@@ -50,15 +50,23 @@ static size_t character_length(const unsigned char *bytes, size_t len, bool *val
     return lead.tail + 1;
 }
 
-/* Whether eight bytes are all ASCII and none is NUL. */
-static bool plain_eight(const unsigned char *bytes)
+#define WORD_BYTES sizeof(uint64_t)
+#define WORDS 4 /* that are looked at together: most text is ASCII for long */
+
+/* Whether the bytes of so many words are all ASCII and none is NUL. */
+static inline bool are_plain(const unsigned char *bytes, size_t words)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
     const uint64_t tops = UINT64_C(0x8080808080808080);
-    uint64_t word;
+    uint64_t all = 0;
 
-    memcpy(&word, bytes, sizeof(word));
-    return ((word | (word - ones)) & tops) == 0;
+    for (size_t i = 0; i < words; i++) {
+        uint64_t word;
+
+        memcpy(&word, bytes + i * WORD_BYTES, WORD_BYTES);
+        all |= word | (word - ones);
+    }
+    return (all & tops) == 0;
 }
 
 size_t utf8_valid_prefix(const char *bytes, size_t len)
@@ -69,8 +77,12 @@ size_t utf8_valid_prefix(const char *bytes, size_t len)
     while (at < len) {
         bool valid;
 
-        if (len - at >= 8 && plain_eight(text + at)) {
-            at += 8;
+        if (len - at >= WORDS * WORD_BYTES && are_plain(text + at, WORDS)) {
+            at += WORDS * WORD_BYTES;
+            continue;
+        }
+        if (len - at >= WORD_BYTES && are_plain(text + at, 1)) {
+            at += WORD_BYTES;
             continue;
         }
 

@@ -105,6 +105,8 @@ static const struct {
     {"zero", "0", true, 0},
     {"zero below zero", "-0", true, 0},
     {"zero where another digit follows", "01", false, 0},
+    {"zero where a fraction follows", "0.5", false, 0},
+    {"a number before a letter", "42x", true, 42},
     {"a number before a comma", "42,7", true, 42},
 };
 
@@ -124,21 +126,39 @@ static void test_numbers(void **state)
     }
 }
 
+#define QUOTED "\"name\":"
+#define QUOTED_LONG "\"answers_cut\":"
+#define QUOTED_LONGEST "\"a name of 17 bytes\":"
+
 static const struct {
     const char *name;
+    const char *quoted;
     const char *text;
     bool taken;
 } names[] = {
-    {"nothing", "", false},
-    {"cut in the name", "\"na", false},
-    {"cut before the colon", "\"name\"", false},
-    {"another name", "\"nama\":", false},
-    {"a longer name", "\"names\":", false},
-    {"a space before the colon", "\"name\" :", false},
-    {"a space before it", " \"name\":", false},
-    {"an escape in it", "\"n\\u0061me\":", false},
-    {"the name and nothing else", "\"name\":", true},
-    {"the name and its value", "\"name\":1", true},
+    {"nothing", QUOTED, "", false},
+    {"cut in the name", QUOTED, "\"na", false},
+    {"cut before the colon", QUOTED, "\"name\"", false},
+    {"another name", QUOTED, "\"nama\":", false},
+    {"another beginning", QUOTED, "\"game\":", false},
+    {"another middle", QUOTED, "\"nime\":", false},
+    {"a longer name", QUOTED, "\"names\":", false},
+    {"a space before the colon", QUOTED, "\"name\" :", false},
+    {"a space before it", QUOTED, " \"name\":", false},
+    {"an escape in it", QUOTED, "\"n\\u0061me\":", false},
+    {"no quote before it", QUOTED, "'name\":", false},
+    {"no quote behind it", QUOTED, "\"name':", false},
+    {"a long name, cut before the colon", QUOTED_LONG, "\"answers_cut\"", false},
+    {"another long name, by its beginning", QUOTED_LONG, "\"unswers_cut\":", false},
+    {"another long name, by its middle", QUOTED_LONG, "\"answersacut\":", false},
+    {"another long name, by its end", QUOTED_LONG, "\"answers_cup\":", false},
+    {"another of the longest, by its middle", QUOTED_LONGEST, "\"a name on 17 bytes\":", false},
+    {"the shortest name", "\"a\":", "\"a\":1", true},
+    {"the name and nothing else", QUOTED, QUOTED, true},
+    {"the name and its value", QUOTED, QUOTED "1", true},
+    {"a name of eight bytes with its quotes", "\"peer_\":", "\"peer_\":", true},
+    {"a long name", QUOTED_LONG, QUOTED_LONG "true", true},
+    {"one of the longest", QUOTED_LONGEST, QUOTED_LONGEST, true},
 };
 
 static void test_names_that_are_expected(void **state)
@@ -148,8 +168,10 @@ static void test_names_that_are_expected(void **state)
         struct jsontext t = jsontext_begin(names[i].text, strlen(names[i].text));
 
         print_message("  %s\n", names[i].name);
-        assert_int_equal(jsontext_take_name(&t, "name", 4), names[i].taken);
-        assert_int_equal(t.at - names[i].text, names[i].taken ? 7 : 0);
+        size_t len = strlen(names[i].quoted);
+
+        assert_int_equal(jsontext_take_name(&t, names[i].quoted, len), names[i].taken);
+        assert_int_equal(t.at - names[i].text, names[i].taken ? len : 0);
     }
 }
 

@@ -83,6 +83,34 @@ static void test_cases(void **state)
     }
 }
 
+/* At each place of a text that is looked at by words, and between them. */
+static void test_where_text_ends(void **state)
+{
+    static const char bad[] = {'\0', '\x80', '\xff', '\xc3'};
+
+    (void)state;
+    for (size_t len = 1; len <= 80; len++) {
+        char *text = malloc(len);
+
+        assert_non_null(text);
+        memset(text, 'a', len);
+        assert_int_equal(utf8_valid_prefix(text, len), len);
+        for (size_t i = 0; i < len * sizeof(bad); i++) {
+            size_t at = i / sizeof(bad);
+
+            text[at] = bad[i % sizeof(bad)];
+            assert_int_equal(utf8_valid_prefix(text, len), at);
+            text[at] = 'a';
+        }
+        for (size_t at = 0; at + 1 < len; at++) {
+            memcpy(text + at, "\xc3\xa9", 2);
+            assert_int_equal(utf8_valid_prefix(text, len), len);
+            memcpy(text + at, "aa", 2);
+        }
+        free(text);
+    }
+}
+
 /* Every code point, in the form that RFC 3629 gives it. */
 static void test_every_code_point(void **state)
 {
@@ -173,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_cases),
+        cmocka_unit_test(test_where_text_ends),
         cmocka_unit_test(test_every_code_point),
         cmocka_unit_test(test_room),
     };
