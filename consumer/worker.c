@@ -11,6 +11,8 @@
 
 #define MESSAGES_PER_POLL 2048
 #define POLL_MS_MAX 50
+/* What a transaction costs beside its rows is little when these are so many. */
+#define WORTH_ROWS 10000
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
 #define MEMBER_INTERVAL_NS (1 * NS_PER_SEC)
@@ -79,6 +81,13 @@ static bool filling_is_due(const struct worker *w, int64_t now_ns)
            (batch_is_full(b) || now_ns - b->opened_ns >= w->settings.batch_ms * NS_PER_MS);
 }
 
+/* Postgres should not wait for a batch to grow old while there is much to store, as in a catch-up:
+ * what it may hold at the most is for what comes while the batch before it is being written. */
+static bool filling_is_worth_it(const struct worker *w)
+{
+    return w->filling->rows_count >= WORTH_ROWS;
+}
+
 /* How long to wait for messages: not at all when there is a batch to be stored. */
 static int poll_ms(const struct worker *w, int64_t now_ns)
 {
@@ -107,6 +116,7 @@ static void take_messages(struct worker *w)
     int64_t real_now_ms = clock_real_ns() / NS_PER_MS;
 
     now_ns = clock_mono_ns();
+    w->nothing_came = count == 0;
     for (size_t i = 0; i < count; i++) {
         if (messages[i]->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             note_trouble(w, messages[i]);
@@ -173,8 +183,10 @@ static int catch_up(struct worker *w, struct err *err)
 int worker_turn(struct worker *w, struct err *err)
 {
     int64_t now_ns = clock_mono_ns();
-    /* A batch that is due waits for the one before it, and for it alone. */
-    int64_t wait_until_ns = filling_is_due(w, now_ns) ? now_ns + POLL_MS_MAX * NS_PER_MS : now_ns;
+    /* A batch that is due waits for the one before it. There is nothing else to wait for when it
+     * is full, or takes in all there is. */
+    bool waits = batch_is_full(w->filling) || (w->nothing_came && filling_is_due(w, now_ns));
+    int64_t wait_until_ns = waits ? now_ns + POLL_MS_MAX * NS_PER_MS : now_ns;
 
     if (worker_store_look(w, wait_until_ns, err) < 0) {
         return -1;
@@ -183,7 +195,7 @@ int worker_turn(struct worker *w, struct err *err)
     if (!w->write.running && (!w->away || now_ns >= w->retry_ns) && catch_up(w, err) < 0) {
         return -1;
     }
-    if (!w->write.running && !w->away && filling_is_due(w, now_ns)) {
+    if (!w->write.running && !w->away && (filling_is_due(w, now_ns) || filling_is_worth_it(w))) {
         worker_store_start(w);
     }
     take_messages(w);

@@ -39,6 +39,7 @@ struct worker {
     struct deadletter *deadletter;
     struct holding holding;
     struct batch *filling; /* takes messages */
+    bool nothing_came;     /* when we looked for messages last */
     struct batch *storing; /* empty, or waits to be stored; nothing is added to it any more, and
                             * while write.running it is the errand's */
     struct errand *errand;

@@ -244,6 +244,14 @@ def test_a_batch_is_stored_when_it_holds_as_much_as_it_may(pipeline):
     assert pipeline.count() == 10_000, "at its end it stores what it holds"
 
 
+def test_a_batch_of_many_rows_is_stored_before_it_is_old(pipeline):
+    consumer = pipeline.consumer(BATCH_MS="60000").wait_until_ready()
+    pipeline.kafka.produce(pipeline.success, [{"value": numbered(f"many{i // 50}", i % 50)} for i in range(12_000)])
+    pipeline.wait_for_rows(10_000)
+    consumer.terminate()
+    assert pipeline.count() == 12_000
+
+
 @pytest.mark.own_servers
 def test_an_offset_outside_the_log_is_said_and_reading_goes_on(pipeline):
     def produce(name, count):
