@@ -10,13 +10,15 @@
 struct backoff {
     int64_t first_ms, max_ms;
     int64_t next_ms; /* before jitter */
-    uint64_t random; /* state of the generator; any seed but 0 */
 };
 
-void backoff_init(struct backoff *b, int64_t first_ms, int64_t max_ms, uint64_t seed);
+/* 1 <= first_ms <= max_ms <= INT32_MAX. */
+void backoff_init(struct backoff *b, int64_t first_ms, int64_t max_ms);
+
+/* It went well: the next wait is a first one. */
 void backoff_reset(struct backoff *b);
 
-/* Between a half and the whole of the doubling step. */
+/* How long to wait: between a half and the whole of the doubling step. */
 int64_t backoff_next_ms(struct backoff *b);
 
 #endif

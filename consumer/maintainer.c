@@ -73,7 +73,7 @@ static void init_task(struct task *t, int (*run)(struct store *s, bool *more, st
                       int64_t interval_ns, const char *waits, const char *goes_on)
 {
     *t = (struct task){.run = run, .interval_ns = interval_ns, .waits = waits, .goes_on = goes_on};
-    backoff_init(&t->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, (uint64_t)getpid());
+    backoff_init(&t->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 }
 
 /* How long to wait before the next time. While there is more, half of the time is left to others.

@@ -233,7 +233,7 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
     o->queued =
         metrics_gauge(m, "sitewatch_outbox_rows",
                       "Changes of sites that wait for the topic; of who publishes them", NULL);
-    backoff_init(&o->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, (uint64_t)getpid());
+    backoff_init(&o->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
     o->stop_fd = wakeup_open(err);
     if (o->stop_fd < 0 || thread_start(&o->thread, "outbox", run_outbox, o, err) < 0) {
         release(o);

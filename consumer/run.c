@@ -157,7 +157,7 @@ static int wait_for_database(struct service *s, struct err *err)
     struct err said = {0};
     struct backoff backoff;
 
-    backoff_init(&backoff, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS, (uint64_t)getpid());
+    backoff_init(&backoff, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS);
     for (;;) {
         struct err why;
 

@@ -270,8 +270,7 @@ struct worker *worker_new(const struct worker_settings *settings, int number, st
     w->letters_limit.interval_ns = NS_PER_SEC;
     w->errors_limit.interval_ns = REPEAT_INTERVAL_NS;
     holding_init(&w->holding);
-    backoff_init(&w->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS,
-                 (uint64_t)clock_mono_ns() + (uint64_t)number);
+    backoff_init(&w->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
     register_metrics(w, m);
     w->filling = batch_new((size_t)settings->batch_rows, (size_t)settings->batch_bytes);
     w->storing = batch_new((size_t)settings->batch_rows, (size_t)settings->batch_bytes);

@@ -429,7 +429,7 @@ static struct shards *make(const struct shards_settings *settings)
     s->settings = *settings;
     s->leave_fd = -1;
     s->trouble_limit.interval_ns = TROUBLE_NS;
-    backoff_init(&s->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS, (uint64_t)getpid());
+    backoff_init(&s->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
     fill_consume(s);
     return s;
 }

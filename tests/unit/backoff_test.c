@@ -14,8 +14,8 @@ static void test_doubles_to_the_ceiling(void **state)
     struct backoff b;
 
     (void)state;
-    for (uint64_t seed = 0; seed < 50; seed++) {
-        backoff_init(&b, 100, 1000, seed);
+    for (int round = 0; round < 50; round++) {
+        backoff_init(&b, 100, 1000);
         for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
             int64_t wait = backoff_next_ms(&b);
 
@@ -31,13 +31,29 @@ static void test_jitter_spreads(void **state)
     int64_t seen[2] = {0, 0};
 
     (void)state;
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (int round = 0; round < 200; round++) {
         struct backoff b;
 
-        backoff_init(&b, 1000, 1000, seed * UINT64_C(0x9E3779B97F4A7C15));
+        backoff_init(&b, 1000, 1000);
         seen[backoff_next_ms(&b) > 750 ? 1 : 0]++;
     }
     assert_true(seen[0] > 50 && seen[1] > 50);
+}
+
+/* As are those of containers, whose process ids are all the same. */
+static void test_two_that_begin_alike_do_not_wait_alike(void **state)
+{
+    struct backoff one;
+    struct backoff other;
+    int alike = 0;
+
+    (void)state;
+    backoff_init(&one, 60000, 60000);
+    backoff_init(&other, 60000, 60000);
+    for (int i = 0; i < 20; i++) {
+        alike += backoff_next_ms(&one) == backoff_next_ms(&other);
+    }
+    assert_true(alike < 20);
 }
 
 int main(void)
@@ -45,6 +61,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doubles_to_the_ceiling),
         cmocka_unit_test(test_jitter_spreads),
+        cmocka_unit_test(test_two_that_begin_alike_do_not_wait_alike),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
