@@ -4,11 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/wakeup.h"
 #include "producer/clock_step.h"
 #include "producer/doubt.h"
 #include "producer/judge.h"
@@ -198,10 +198,9 @@ static void on_more_known(void *context, int fd, unsigned ready)
 {
     struct poller *p = context;
     struct retry *retry = doubts_take(&p->doubts);
-    eventfd_t ignored;
 
     (void)ready;
-    eventfd_read(fd, &ignored);
+    wakeup_take(fd);
     while (retry != NULL) {
         struct retry *next = retry->next;
 

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/wakeup.h"
 #include "producer/backlog.h"
 #include "producer/client.h"
 #include "producer/lane.h"
@@ -377,7 +377,7 @@ static void event_add(struct publish *p, unsigned index, struct held *held)
     state_show(p);
     if (next_due_ns(p) < p->told_ns) {
         p->told_ns = 0; /* once */
-        eventfd_write(p->client.fd, 1);
+        wakeup_ring(p->client.fd);
     }
 }
 
@@ -450,10 +450,7 @@ static void route_settle(struct route *route, int64_t now_ns)
 
 static void poll_once(struct publish *p)
 {
-    eventfd_t ignored;
-
-    /* First clear the descriptor, then serve: what comes in between wakes us again. */
-    eventfd_read(p->client.fd, &ignored);
+    wakeup_take(p->client.fd);
     if (p->client.kafka != NULL) {
         rd_kafka_poll(p->client.kafka, 0);
     }
