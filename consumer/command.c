@@ -17,8 +17,6 @@
 #include "consumer/seed.h"
 #include "consumer/topics.h"
 
-#define LIMIT_DEFAULT 50 /* as in options.c */
-
 typedef int run_fn(const struct options *o, const char **args, size_t count, struct err *err);
 
 /* The flags that belong to single commands. */
@@ -289,7 +287,7 @@ static int check_flags(const struct command *command, const struct options *o, s
         {"since", FLAG_FILTER, o->since != NULL},
         {"until", FLAG_FILTER, o->until != NULL},
         {"before", FLAG_PAGE, o->before != 0},
-        {"limit", FLAG_PAGE, o->limit != LIMIT_DEFAULT},
+        {"limit", FLAG_PAGE, o->limit != OPTIONS_LIMIT_DEFAULT},
         {"output", FLAG_OUTPUT, o->output != LETTERS_TABLE},
         {"all", FLAG_ALL, o->all},
     };

@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "common/digits.h"
+
 #define FIELD(name) offsetof(struct options, name)
 
 static const char *const formats[] = {"table", "json", NULL}; /* in the order of letters_format */
@@ -248,7 +250,7 @@ static const struct setting settings[] = {
      .type = SETTING_INT,
      .flags = SETTING_FLAG_ONLY,
      .offset = FIELD(limit),
-     .fallback = "50",
+     .fallback = DIGITS(OPTIONS_LIMIT_DEFAULT),
      .min = 1,
      .max = 10000,
      .value_name = "N",

@@ -13,6 +13,7 @@
 #include "common/settings.h"
 
 #define CONSUMER_LISTEN "127.0.0.1:9102"
+#define OPTIONS_LIMIT_DEFAULT 50 /* dead letters on a page */
 
 struct options {
     struct common_options common;

@@ -52,6 +52,7 @@ int crew_check(const struct crew *c, struct err *err) MUST_CHECK;
 /* New checks may be welcome again: each loop asks may_start at once. From any thread. */
 void crew_wake(struct crew *c);
 
+/* No more checks are started; the loops end with those in flight. */
 void crew_drain(struct crew *c);
 
 size_t crew_in_flight(const struct crew *c);

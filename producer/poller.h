@@ -76,6 +76,7 @@ int64_t poller_next_due_ns(const struct poller *p, bool may_start);
 /* Start what is due, if new checks are welcome, and see to those in flight. ERR_FATAL. */
 int poller_run_due(struct poller *p, int64_t now_ns, bool may_start, struct err *err) MUST_CHECK;
 
+/* Start no more checks. Of those that wait for a retry the attempt that was made counts. */
 void poller_drain(struct poller *p);
 size_t poller_in_flight(const struct poller *p);
 /* Nothing in flight and nothing more to start: drained, or once and all done. */

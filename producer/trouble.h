@@ -48,7 +48,7 @@ void trouble_full(struct trouble *t, const struct trouble_facts *facts, int64_t 
 /* Says what changed. */
 void trouble_settle(struct trouble *t, const struct trouble_facts *facts, int64_t now_ns);
 
-/* The producer failed for good, or (restarted false) could not be made anew. */
+/* The producer failed for good, or (made_anew false) could not be made anew. */
 void trouble_restart(struct trouble *t, bool made_anew, const char *reason, size_t waiting,
                      int64_t now_ns);
 
