@@ -1,21 +1,17 @@
 #include "common/consume.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/clock.h"
+#include "common/consume_conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 
 #define CHANGES_MAX 16
 #define WATERMARK_TIMEOUT_MS 5000
-#define FETCH_BACKOFF_MS "10" /* of librdkafka 2.2, when its queue is full */
-#define FETCH_BACKOFF_VERSION 0x020200ff
 #define WAKE_INTERVAL_NS (50 * NS_PER_MS)
 #define WAKE_TIMEOUT_MS 200
-#define ANSWER_SHARE 4 /* of the queue's ceiling */
 
 struct consume {
     rd_kafka_t *consumer;
@@ -270,68 +266,6 @@ void consume_report_offsets(struct consume *c, const rd_kafka_topic_partition_li
 
 /* --- Life and death --- */
 
-/*
- * Kafka's answers are bounded as they come over the wire, and what is unpacked from one waits in
- * memory with what is in the queue: events that were packed together shrink to a quarter. No less
- * than a message, on which librdkafka insists. One partition may fill an answer: what was left
- * behind is then read partition by partition, and rows of few sites go into the database together.
- */
-static int bound_answers(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
-{
-    char text[24] = "";
-    size_t size = sizeof(text);
-    long long bytes = (long long)s->fetch_mb * 1024 * 1024 / ANSWER_SHARE;
-
-    if (rd_kafka_conf_get(conf, "message.max.bytes", text, &size) == RD_KAFKA_CONF_OK) {
-        long long message_bytes = strtoll(text, NULL, 10);
-
-        bytes = bytes > message_bytes ? bytes : message_bytes;
-    }
-    snprintf(text, sizeof(text), "%lld", bytes);
-    if (kafka_conf_default(conf, s->kafka, "fetch.max.bytes", text, err) < 0) {
-        return -1;
-    }
-    return kafka_conf_default(conf, s->kafka, "max.partition.fetch.bytes", text, err);
-}
-
-static int set_conf(rd_kafka_conf_t *conf, const struct consume_settings *s, struct err *err)
-{
-    char fetch_kb[24];
-
-    snprintf(fetch_kb, sizeof(fetch_kb), "%lld", (long long)s->fetch_mb * 1024);
-    if (kafka_conf_require(conf, s->kafka, "group.id", s->group, err) < 0 ||
-        kafka_conf_require(conf, s->kafka, "enable.auto.commit", "false", err) < 0 ||
-        kafka_conf_require(conf, s->kafka, "enable.auto.offset.store", "false", err) < 0 ||
-        kafka_conf_require(conf, s->kafka, "auto.offset.reset", "error", err) < 0 ||
-        kafka_conf_require(conf, s->kafka, "partition.assignment.strategy", "cooperative-sticky",
-                           err) < 0) {
-        return -1;
-    }
-    if (rd_kafka_version() >= FETCH_BACKOFF_VERSION &&
-        kafka_conf_default(conf, s->kafka, "fetch.queue.backoff.ms", FETCH_BACKOFF_MS, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < CONSUME_PROPERTIES_MAX && s->properties[i].name != NULL; i++) {
-        const struct consume_property *p = &s->properties[i];
-        int rc = p->required ? kafka_conf_require(conf, s->kafka, p->name, p->value, err)
-                             : kafka_conf_default(conf, s->kafka, p->name, p->value, err);
-
-        if (rc < 0) {
-            return -1;
-        }
-    }
-    /* New topics and partitions are seen within 10 s. */
-    if (kafka_conf_default(conf, s->kafka, "queued.min.messages", "1000000", err) < 0 ||
-        kafka_conf_default(conf, s->kafka, "queued.max.messages.kbytes", fetch_kb, err) < 0 ||
-        kafka_conf_default(conf, s->kafka, "session.timeout.ms", "10000", err) < 0 ||
-        kafka_conf_default(conf, s->kafka, "topic.metadata.refresh.interval.ms", "10000", err) <
-            0 ||
-        kafka_conf_default(conf, s->kafka, "fetch.wait.max.ms", "100", err) < 0) {
-        return -1;
-    }
-    return bound_answers(conf, s, err);
-}
-
 static int subscribe(struct consume *c, const struct consume_settings *s, struct err *err)
 {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(CONSUME_TOPICS_MAX);
@@ -348,38 +282,16 @@ static int subscribe(struct consume *c, const struct consume_settings *s, struct
     return 0;
 }
 
-static rd_kafka_conf_t *make_conf(const struct consume_settings *s, struct err *err)
-{
-    rd_kafka_conf_t *conf = kafka_conf_new(s->kafka, s->client_id, err);
-
-    if (conf != NULL && set_conf(conf, s, err) < 0) {
-        rd_kafka_conf_destroy(conf);
-        conf = NULL;
-    }
-    return conf;
-}
-
-int consume_check(const struct consume_settings *s, struct err *err)
-{
-    rd_kafka_conf_t *conf = make_conf(s, err);
-
-    if (conf == NULL) {
-        return -1;
-    }
-    rd_kafka_conf_destroy(conf);
-    return 0;
-}
-
 struct consume *consume_new(const struct consume_settings *s, struct err *err)
 {
     char reason[256];
     struct consume *c = mem_alloc(1, sizeof(*c));
-    rd_kafka_conf_t *conf = make_conf(s, err);
+    rd_kafka_conf_t *conf = consume_conf_new(s, err);
 
     if (conf == NULL) {
         goto fail;
     }
-    c->sleeps = rd_kafka_version() < FETCH_BACKOFF_VERSION;
+    c->sleeps = rd_kafka_version() < CONSUME_BACKOFF_VERSION;
     rd_kafka_conf_set_opaque(conf, c);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     c->consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));
