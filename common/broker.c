@@ -1,11 +1,14 @@
 #include "common/broker.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 #define MARGIN_MS 5000 /* for an answer beyond the time that the request has */
+#define AWAIT_MS 200   /* between two looks at stop_fd */
 #define CLEANUP "cleanup.policy"
 
 struct broker {
@@ -49,7 +52,7 @@ void broker_free(struct broker *b)
     free(b);
 }
 
-bool broker_is_connected(struct broker *b, int wait_ms)
+static bool is_connected(struct broker *b, int wait_ms)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, NULL, &metadata, wait_ms);
@@ -58,6 +61,21 @@ bool broker_is_connected(struct broker *b, int wait_ms)
         rd_kafka_metadata_destroy(metadata);
     }
     return code != RD_KAFKA_RESP_ERR__TRANSPORT; /* a broker that is slow to answer is there */
+}
+
+/* In portions: librdkafka's own wait cannot be ended, and a broker that is away is no reason for a
+ * program to end late. */
+int broker_await(struct broker *b, int stop_fd, struct err *err)
+{
+    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
+    int64_t deadline_ns = clock_mono_ns() + b->timeout_ms * NS_PER_MS;
+
+    while (!is_connected(b, AWAIT_MS)) {
+        if (poll(&stop, 1, 0) != 0 || clock_mono_ns() >= deadline_ns) {
+            return err_set(err, ERR_RETRY, "no broker answers");
+        }
+    }
+    return 0;
 }
 
 /* No answer is an outage, an answer that says no is not. */

@@ -24,8 +24,9 @@ struct broker *broker_new(const struct kafka_settings *kafka, const char *client
                           struct err *err);
 void broker_free(struct broker *b);
 
-/* Waits up to wait_ms for a connection to any broker. False: there is none yet; it is tried on. */
-bool broker_is_connected(struct broker *b, int wait_ms);
+/* Waits for a connection to any broker, as long as for an answer, and no longer than until stop_fd
+ * (common/wakeup) is readable. ERR_RETRY when there is none. */
+int broker_await(struct broker *b, int stop_fd, struct err *err) MUST_CHECK;
 
 /* *count of 0: there is no such topic. */
 int broker_partitions(struct broker *b, const char *topic, int32_t *count,

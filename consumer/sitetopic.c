@@ -1,17 +1,14 @@
 #include "consumer/sitetopic.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/broker.h"
-#include "common/clock.h"
 #include "common/mem.h"
 
 #define CLIENT_ID "sitewatch-outbox"
 #define TIMEOUT_MS 10000
-#define LOOK_MS 200 /* between two looks at stop_fd */
 #define TRANSACTIONAL_ID_PREFIX "sitewatch-outbox-"
 #define TRANSACTIONAL_ID_SIZE (sizeof(TRANSACTIONAL_ID_PREFIX) + KAFKA_TOPIC_BYTES_MAX)
 
@@ -59,20 +56,6 @@ static int judge(rd_kafka_error_t *error, const char *topic, const char *step, s
     return -1;
 }
 
-/* In portions: a broker that is away is no reason to end late. */
-static int await_broker(struct broker *broker, const char *topic, int stop_fd, struct err *err)
-{
-    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
-    int64_t deadline_ns = clock_mono_ns() + TIMEOUT_MS * NS_PER_MS;
-
-    while (!broker_is_connected(broker, LOOK_MS)) {
-        if (poll(&stop, 1, 0) != 0 || clock_mono_ns() >= deadline_ns) {
-            return err_set(err, ERR_RETRY, "topic %s: no broker answers", topic);
-        }
-    }
-    return 0;
-}
-
 static int look_at_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
                          struct err *err)
 {
@@ -80,7 +63,7 @@ static int look_at_topic(const struct kafka_settings *kafka, const char *topic, 
     int rc = -1;
 
     /* A topic that Kafka made by itself would forget sites with time. */
-    if (broker != NULL && await_broker(broker, topic, stop_fd, err) == 0) {
+    if (broker != NULL && broker_await(broker, stop_fd, err) == 0) {
         rc = broker_require_compacted(broker, topic, err);
     }
     broker_free(broker);

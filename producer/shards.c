@@ -258,7 +258,7 @@ static void note_trouble(struct shards *s, const rd_kafka_message_t *message)
 
 static int open_topic(struct shards *s, struct err *err)
 {
-    if (s->settings.check_topic(s->settings.kafka, s->settings.topic, err) < 0) {
+    if (s->settings.check_topic(s->settings.kafka, s->settings.topic, s->leave_fd, err) < 0) {
         return -1;
     }
     s->consume = consume_new(&s->consume_settings, err);
@@ -484,11 +484,15 @@ bool shards_are_read(const struct shards *s)
     return atomic_load(&s->are_read);
 }
 
-int shards_check_topic(const struct kafka_settings *kafka, const char *topic, struct err *err)
+int shards_check_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
+                       struct err *err)
 {
     struct broker *broker = broker_new(kafka, CLIENT_ID, CHECK_TIMEOUT_MS, err);
-    int rc = broker == NULL ? -1 : broker_require_compacted(broker, topic, err);
+    int rc = -1;
 
+    if (broker != NULL && broker_await(broker, stop_fd, err) == 0) {
+        rc = broker_require_compacted(broker, topic, err);
+    }
     broker_free(broker);
     return rc;
 }

@@ -30,8 +30,10 @@ struct shards_settings {
     const struct kafka_settings *kafka;
     const char *topic, *location;
     const struct seal *seal; /* of the sites' secrets; NULL: none opens */
-    /* Whether the topic will do. ERR_INVALID, ERR_RETRY and ERR_FATAL are all tried again. */
-    int (*check_topic)(const struct kafka_settings *kafka, const char *topic, struct err *err);
+    /* Whether the topic will do. ERR_INVALID, ERR_RETRY and ERR_FATAL are all tried again. It waits
+     * for a broker no longer than until stop_fd is readable. */
+    int (*check_topic)(const struct kafka_settings *kafka, const char *topic, int stop_fd,
+                       struct err *err);
     /* Takes what is in the list, which is empty afterwards. */
     void (*tell)(void *context, struct news_list *list);
     /* Waits until what was told is done. */
@@ -63,7 +65,7 @@ void shards_renew(struct shards *s);
 bool shards_are_read(const struct shards *s);
 
 /* How producers find out: it is there and compacted. */
-int shards_check_topic(const struct kafka_settings *kafka, const char *topic,
+int shards_check_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
                        struct err *err) MUST_CHECK;
 
 #endif

@@ -228,6 +228,12 @@ def test_a_second_signal_ends_it_while_events_wait_for_kafka(sited, no_kafka, pr
     assert producer.has_line("another signal, servers are not waited for")
 
 
+def test_a_producer_whose_topic_of_sites_waits_for_a_broker_ends_at_once(no_kafka, programs):
+    producer = programs("producer", "--targets-topic", "sites", env=no_kafka)
+    producer.wait_for_line("brokers are down")
+    producer.terminate(3)
+
+
 def test_a_producer_whose_checks_wait_for_kafka_is_not_ready(sited, no_kafka, programs):
     producer = programs("producer", "--url", sited.url("/ok?not-ready"), "--seconds", 1, "--drain-seconds", 0,
                         env={**no_kafka, "KAFKA_PROPERTIES": "queue.buffering.max.messages=1"})

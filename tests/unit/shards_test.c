@@ -97,9 +97,11 @@ static void on_settle(void *context)
 
 static struct stand *checked; /* the check of the topic has no context */
 
-static int check_topic(const struct kafka_settings *kafka, const char *topic, struct err *err)
+static int check_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
+                       struct err *err)
 {
     (void)kafka;
+    (void)stop_fd;
     pthread_mutex_lock(&checked->lock);
 
     bool refused = checked->checks++ < checked->refusals;
