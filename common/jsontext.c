@@ -98,6 +98,7 @@ static bool read_string(struct jsontext *t, struct jsontext_value *value)
     value->kind = JSONTEXT_STRING;
     value->first = t->at;
     value->escapes = false;
+    value->whole = false;
     for (;;) {
         t->at = jsonplain_end(t->at, t->end);
         if (t->at == t->end || *t->at != '\\') {
@@ -258,7 +259,6 @@ static bool read_number(struct jsontext *t, struct jsontext_value *value)
     } else if (!skip_number(t)) {
         return false;
     }
-    value->kind = JSONTEXT_NUMBER;
     value->whole = t->at == at;
     value->integer = digits > first ? -sum : sum;
     return true;
@@ -325,7 +325,10 @@ bool jsontext_value(struct jsontext *t, struct jsontext_value *value)
     bool good;
 
     jsontext_spaces(t);
+    value->kind = JSONTEXT_NUMBER;
     value->first = t->at;
+    value->escapes = false;
+    value->whole = false;
     switch (t->at == t->end ? '\0' : *t->at) {
     case '"':
         return read_string(t, value);

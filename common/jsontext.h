@@ -38,9 +38,9 @@ struct jsontext_value {
     enum jsontext_kind kind;
     const char *first; /* of a string what is between its quotes */
     size_t len;
-    bool escapes;    /* of a string: it has some */
-    bool whole;      /* of a number: at most JSONTEXT_DIGITS_MAX digits and nothing else */
-    int64_t integer; /* which is this, of a whole one */
+    bool escapes;    /* a string that has some */
+    bool whole;      /* a number that has at most JSONTEXT_DIGITS_MAX digits and nothing else */
+    int64_t integer; /* which is this; set when `whole` is */
 };
 
 struct jsontext jsontext_begin(const char *text, size_t len);

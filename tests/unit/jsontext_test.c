@@ -83,7 +83,14 @@ static void test_passed(void **state)
         struct jsontext_value value;
 
         print_message("  %s\n", passed[i].name);
+        memset(&value, 0xff, sizeof(value)); /* what a value is not is set as well */
         assert_true(jsontext_value(&t, &value));
+        if (value.kind != JSONTEXT_STRING) {
+            assert_int_equal(*(unsigned char *)&value.escapes, 0);
+        }
+        if (value.kind != JSONTEXT_NUMBER) {
+            assert_int_equal(*(unsigned char *)&value.whole, 0);
+        }
         assert_int_equal(value.kind, passed[i].kind);
         assert_int_equal(value.len, strlen(passed[i].value));
         assert_memory_equal(value.first, passed[i].value, value.len);
