@@ -111,7 +111,8 @@ static int multi_make(struct probe *p, struct err *err)
     if (p->multi == NULL) {
         return err_set(err, ERR_FATAL, "curl_multi_init failed");
     }
-    if (!transfer_prepare(p)) {
+    p->headers_linger = callbacks_headers_linger();
+    if (!request_prepare(p)) {
         return err_set(err, ERR_FATAL, "out of memory");
     }
     curl_multi_setopt(p->multi, CURLMOPT_SOCKETFUNCTION, on_socket);

@@ -149,14 +149,53 @@ static void note_header(struct slot *slot, const char *line, size_t len)
     }
 }
 
+/*
+ * libcurl before 8.1.0 keeps, from one transfer of a handle to the next, a pointer to the last
+ * header it stored, which it has freed by then, and follows it when the first header of the next
+ * is a folded line (mended by its commit cd1c611b24). It stores a line before it calls on_header,
+ * but with CURLOPT_HEADER it calls on_body before that: so there on_body looks at each line that
+ * comes after a status line, until one was a header. What a proxy answers to CONNECT is not stored,
+ * as CURLOPT_SUPPRESS_CONNECT_HEADERS is set.
+ */
+#define LINGERING_HEADER_FIXED 0x080100
+
+bool callbacks_headers_linger(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num < LINGERING_HEADER_FIXED;
+}
+
+static void look_ahead(struct slot *slot, bool next_line)
+{
+    slot->hop.looks_ahead = next_line;
+    slot->hop.ahead_bytes = 0;
+    curl_easy_setopt(slot->easy, CURLOPT_HEADER, next_line ? 1L : 0L);
+}
+
+/* A recipient may refuse it (RFC 9112, 2.2). */
+static bool refuses_fold(struct hop *hop, const char *line)
+{
+    hop->folded_first = line[0] == ' ' || line[0] == '\t';
+    return hop->folded_first;
+}
+
+/* A long line comes in several pieces. */
+static size_t on_line_ahead(struct hop *hop, const char *data, size_t len)
+{
+    bool refused = hop->ahead_bytes == 0 && refuses_fold(hop, data);
+
+    hop->ahead_bytes += len;
+    return refused ? 0 : len; /* 0 ends the transfer */
+}
+
 /* One line at a time: status line, headers, an empty line; then again after a 100 or 103. */
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
     struct slot *slot = arg;
     struct hop *hop = &slot->hop;
     size_t len = size * count;
+    bool is_status = len >= 5 && strncasecmp(line, "HTTP/", 5) == 0;
+    bool is_end = line[0] == '\r' || line[0] == '\n';
 
-    slot->has_header = true;
     if (hop->first_byte_ns == 0) {
         hop->first_byte_ns = clock_mono_ns();
         read_reused_tls(slot);
@@ -166,12 +205,21 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
         hop->headers_over = true;
         return 0; /* ends the transfer */
     }
-    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+    if (!hop->has_header) {
+        if (refuses_fold(hop, line)) {
+            return 0;
+        }
+        hop->has_header = !is_status && !is_end;
+        if (slot->probe->headers_linger) {
+            look_ahead(slot, is_status);
+        }
+    }
+    if (is_status) {
         free(hop->location);
         hop->location = NULL;
         hop->lines_len = 0;
         hop->headers_ended = false;
-    } else if (line[0] == '\r' || line[0] == '\n') {
+    } else if (is_end) {
         hop->headers_ended = true;
     } else if (!hop->headers_ended) {
         note_header(slot, line, len);
@@ -204,6 +252,9 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     struct hop *hop = &slot->hop;
     size_t len = size * count;
 
+    if (hop->looks_ahead) {
+        return on_line_ahead(hop, data, len);
+    }
     if ((int64_t)len > slot->site->max_body_bytes - hop->body_bytes) {
         hop->body_bytes += (int64_t)len;
         hop->body_over = true;

@@ -197,6 +197,7 @@ static void hop_failed(struct slot *slot, CURLcode code)
         .tls = &slot->tls,
         .body_over = slot->hop.body_over,
         .headers_over = slot->hop.headers_over,
+        .folded_first = slot->hop.folded_first,
         .tls_refused = slot->hop.tls_refused,
         .proxy = slot->proxy.host == NULL ? NULL : &slot->proxy,
         .proxy_tls = &slot->proxy_tls,
@@ -342,6 +343,12 @@ void check_on_transfer_done(struct slot *slot, CURLcode code)
     alarm_clear(&slot->probe->alarms, &slot->alarm);
     curl_multi_remove_handle(slot->probe->multi, slot->easy);
     transfer_note(slot);
+    /* libcurl takes it for a whole response, which it is not (RFC 9112, 8). */
+    if (code == CURLE_OK && !slot->hop.headers_ended) {
+        code = CURLE_PARTIAL_FILE;
+        snprintf(slot->hop.curl_text, sizeof(slot->hop.curl_text),
+                 "the connection was closed within the response headers");
+    }
     if (code == CURLE_OK) {
         hop_succeeded(slot);
     } else {

@@ -242,6 +242,9 @@ void fault_from_curl(const struct fault_facts *facts, struct fault *fault)
     } else if (facts->headers_over) {
         fault_set(fault, ERROR_PROTOCOL, PHASE_TRANSFER,
                   "the response headers are longer than %d bytes", PROBE_HEADER_BYTES_MAX);
+    } else if (facts->folded_first) {
+        fault_set(fault, ERROR_PROTOCOL, PHASE_TRANSFER,
+                  "the first response header is a folded line");
     } else if (facts->tls_refused) {
         fault_set(fault, ERROR_INTERNAL, PHASE_TLS, "%s", facts->tls->message);
     } else if (facts->proxy != NULL &&

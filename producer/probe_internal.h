@@ -70,9 +70,9 @@ struct fault_facts {
     enum check_phase phase; /* how far the hop came */
     const char *curl_text;  /* CURLOPT_ERRORBUFFER; may be "" */
     const struct tls_check *tls;
-    bool body_over, headers_over; /* we ended it for that reason */
-    bool tls_refused;             /* its SSL_CTX could not be prepared: tls->message says why */
-    const struct proxy *proxy;    /* NULL: none */
+    bool body_over, headers_over, folded_first; /* we ended it for that reason */
+    bool tls_refused;          /* its SSL_CTX could not be prepared: tls->message says why */
+    const struct proxy *proxy; /* NULL: none */
     const struct tls_check *proxy_tls;
     const char *blocked; /* what the address is that may not be connected to, or NULL */
     const char *address; /* numeric */
@@ -113,6 +113,10 @@ struct hop {
     size_t lines_len, lines_size;
     bool location_over;
     bool headers_ended, headers_over, body_over, tls_refused;
+    bool has_header;    /* one came, after the status line */
+    bool folded_first;  /* we ended it, as the first one was a folded line */
+    bool looks_ahead;   /* on_body is called with the next line before on_header is */
+    size_t ahead_bytes; /* of it, so far */
     char curl_text[CURL_ERROR_SIZE];
 };
 
@@ -136,7 +140,6 @@ struct slot {
     struct alarm alarm;
     CURL *easy;
     enum handle_holds holds;
-    bool has_header; /* easy has stored one, in this or an earlier transfer */
 
     const struct site *site;
     void *tag;
@@ -188,7 +191,7 @@ struct probe {
     CURLM *multi;
     struct curl_slist *fresh_headers, *kept_headers; /* of most checks, by their connections */
     char encodings[32];                              /* of bodies that libcurl can decode */
-    bool headers_linger; /* in this libcurl: probe_transfer.c, renew_handle */
+    bool headers_linger;                             /* in this libcurl: callbacks_headers_linger */
     int64_t curl_due_ns;
     bool has_news; /* libcurl may have finished transfers */
     bool broken;
@@ -227,14 +230,13 @@ void request_unprepare(struct probe *p);
 bool request_set(struct slot *slot);
 
 bool callbacks_set(struct slot *slot);
+/* A handle of this libcurl must not see a folded line as the first header of a response. */
+bool callbacks_headers_linger(void);
 
 /* False: no memory; the list is as it was. */
 bool slist_append(struct curl_slist **list, const char *text);
 
 /* --- probe_transfer --- */
-
-/* What all transfers share. False: no memory. */
-bool transfer_prepare(struct probe *p);
 
 /* Add the slot's hop to libcurl. ERR_FATAL when an option is refused. */
 int transfer_start(struct slot *slot, struct err *err) MUST_CHECK;

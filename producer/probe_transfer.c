@@ -132,41 +132,11 @@ static bool is_plain(const struct slot *slot)
            strcmp(slot->method, "GET") == 0;
 }
 
-/*
- * libcurl before 8.1.0 keeps, from one transfer of a handle to the next, a pointer to the last
- * header it stored, which it has freed by then, and follows it when a response begins with a folded
- * line (mended by its commit cd1c611b24). There a handle that has seen a header is not used again.
- */
-#define LINGERING_HEADER_FIXED 0x080100
-
-static bool renew_handle(struct slot *slot)
-{
-    CURL *fresh = curl_easy_init();
-
-    if (fresh == NULL) {
-        return false;
-    }
-    curl_easy_cleanup(slot->easy);
-    slot->easy = fresh;
-    slot->holds = HANDLE_NOTHING;
-    slot->has_header = false;
-    return true;
-}
-
-bool transfer_prepare(struct probe *p)
-{
-    p->headers_linger = curl_version_info(CURLVERSION_NOW)->version_num < LINGERING_HEADER_FIXED;
-    return request_prepare(p);
-}
-
 int transfer_start(struct slot *slot, struct err *err)
 {
     transfer_clear(slot);
     slot->hop = (struct hop){.began_ns = clock_mono_ns()};
 
-    if (slot->probe->headers_linger && slot->has_header && !renew_handle(slot)) {
-        return err_set(err, ERR_FATAL, "curl_easy_init failed");
-    }
     bool plain = is_plain(slot);
     bool ok = true;
 
@@ -177,6 +147,7 @@ int transfer_start(struct slot *slot, struct err *err)
         slot->holds = HANDLE_NOTHING;
     }
     ok = slot->holds == HANDLE_BASE || set_base(slot);
+    SET(CURLOPT_HEADER, 0L); /* on_header may have left it on */
     slot->holds = plain ? HANDLE_BASE : HANDLE_MORE;
     ok = set_connection(slot) && ok;
     ok = set_tls(slot) && ok;

@@ -15,6 +15,7 @@
 
 #define OK_200 "HTTP/1.1 200 OK\r\n"
 #define BODY_MAX 100000
+#define TIMES_8(text) text text text text text text text text
 #define LONG_MS                                                                                    \
     60000 /* of a time-out: longer than any machine takes to come where it is waited for */
 #define LONG_TEXT "60000 ms"
@@ -49,7 +50,21 @@ static const struct odd_reply replies[] = {
     {"/version-9", ODD_CLOSE, "HTTP/9.9 200 OK\r\n\r\n", NULL},
     {"/status-0", ODD_CLOSE, "HTTP/1.1 000 Zero\r\nContent-Length: 0\r\n\r\n", NULL},
     {"/no-status", ODD_CLOSE, "HTTP/200 OK\r\nContent-Length: 0\r\n\r\n", NULL},
-    {"/folded-first", ODD_CLOSE, "HTTP/1.1 200 OK\r\n folded: line\r\nContent-Length: 0\r\n\r\n",
+    {"/folded-first", ODD_CLOSE, OK_200 " folded: line\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/folded-tab", ODD_CLOSE, OK_200 "\tfolded: line\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/folded-after-100", ODD_CLOSE,
+     "HTTP/1.1 100 Continue\r\n\r\n" OK_200 " folded: line\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"/folded-lower-case", ODD_CLOSE,
+     "http/1.1 200 OK\r\n folded: line\r\nContent-Length: 0\r\n\r\n", NULL},
+    {"127.0.0.1:1", ODD_CLOSE, OK_200 " folded: line\r\n\r\n", NULL}, /* of a CONNECT */
+    {"/status-alone", ODD_CLOSE, OK_200, NULL},
+    {"/cut-header", ODD_CLOSE, OK_200 "Content-Length: 5\r\nContent-Ty", NULL},
+    {"/long-first", ODD_CLOSE,
+     OK_200 "X-Long:" TIMES_8(TIMES_8(TIMES_8(" 0123 56789 1234")))
+         TIMES_8(TIMES_8(TIMES_8(" 0123 56789 1234")))
+             TIMES_8(TIMES_8(TIMES_8(" 0123 56789 1234"))) "\r\nContent-Length: 5\r\n\r\nhello",
+     NULL},
+    {"/folded-second", ODD_CLOSE, OK_200 "X-Two: lines\r\n of it\r\nContent-Length: 5\r\n\r\nhello",
      NULL},
     {"/bad-length", ODD_CLOSE, OK_200 "Content-Length: -5\r\n\r\nhello", NULL},
     {"/body-endless", ODD_ENDLESS, OK_200 "\r\n", "0123456789012345678901234567890123456789"},
@@ -300,6 +315,9 @@ static void bad_responses_fail(void **state)
         {"closed without a word", "/nothing", ERROR_EMPTY_REPLY, PHASE_WAIT, "Empty reply", 0},
         {"reset without a word", "/reset", ERROR_READ_FAILURE, PHASE_WAIT, "reset", 0},
         {"reset within the body", "/reset-in-body", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
+        {"closed after the status line", "/status-alone", ERROR_READ_FAILURE, PHASE_TRANSFER,
+         "within the response headers", 200},
+        {"closed within a header", "/cut-header", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"closed within the body", "/cut", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"closed within a chunk", "/cut-chunk", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"a chunk without a length", "/bad-chunk", ERROR_PROTOCOL, PHASE_TRANSFER, "chunk", 200},
@@ -361,26 +379,75 @@ static void a_line_without_a_version_has_no_other_status(void **state)
 /* libcurl 7 has a pointer left to a header of the check before, which is freed by then. */
 static void a_folded_first_line_is_no_line_of_the_check_before(void **state)
 {
+    static const char *const paths[] = {"/folded-first", "/folded-tab", "/folded-after-100",
+                                        "/folded-lower-case"};
     struct stand stand;
     char good[256], folded[256];
 
     (void)state;
-    stand_open(&stand, 2);
+    stand_open(&stand, 1);
 
-    struct site before = site_here(good, "/bad-length"); /* it has a header, too */
-    struct site site = site_here(folded, "/folded-first");
+    struct site before = site_here(good, "/ok");
 
+    for (size_t i = 0; i < 2 * sizeof(paths) / sizeof(paths[0]); i++) {
+        struct site site = site_here(folded, paths[i / 2]);
+
+        print_message("  %s\n", paths[i / 2]);
+        succeeds(&stand, &before);
+        fails_as(&stand, &site, ERROR_PROTOCOL, PHASE_TRANSFER, "folded line");
+    }
+    stand_close(&stand);
+}
+
+static void a_folded_line_of_a_proxy_is_no_line_of_the_check_before(void **state)
+{
+    struct stand stand;
+    char good[256], folded[256], proxy[64];
+
+    (void)state;
+    stand_open(&stand, 1);
+
+    struct site before = site_here(good, "/ok");
+    struct site site = site_of(folded, "https", "127.0.0.1", 1, "/");
+
+    snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%u", (unsigned)here.port);
+    site.proxy = proxy;
     for (int i = 0; i < 3; i++) {
-        stand_check(&stand, &before);
-        assert_int_equal(stand.seen.result.http_status, 200);
+        succeeds(&stand, &before);
 
         const struct probe_result *r = stand_check(&stand, &site);
 
         assert_sound(r);
-        if (r->error == ERROR_NONE) { /* libcurl 8 takes it for a line of its own */
-            assert_int_equal(r->http_status, 200);
-        } else {
-            assert_int_equal(r->error, ERROR_PROTOCOL);
+        assert_int_not_equal(r->error, ERROR_NONE);
+    }
+    stand_close(&stand);
+}
+
+/* With libcurl 7 the line after a status line comes where the body does. */
+static void a_line_after_the_status_is_no_part_of_the_body(void **state)
+{
+    static const struct {
+        const char *path, *body;
+    } rows[] = {
+        {"/ok", "hello"},         {"/until-close", "hello, old world"}, {"/early", "hi"},
+        {"/long-first", "hello"}, {"/folded-second", "hello"},
+    };
+    struct stand stand;
+    char url[256], cut[256];
+
+    (void)state;
+    stand_open(&stand, 1);
+
+    struct site before = site_here(cut, "/status-alone");
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct site site = site_here(url, rows[i].path);
+
+        print_message("  %s\n", rows[i].path);
+        fails_as(&stand, &before, ERROR_READ_FAILURE, PHASE_TRANSFER, "within");
+        for (int turn = 0; turn < 2; turn++) {
+            assert_int_equal(succeeds(&stand, &site)->body_bytes, strlen(rows[i].body));
+            assert_string_equal(stand.seen.body, rows[i].body);
         }
     }
     stand_close(&stand);
@@ -1493,6 +1560,8 @@ int main(void)
         cmocka_unit_test(bad_responses_fail),
         cmocka_unit_test(a_line_without_a_version_has_no_other_status),
         cmocka_unit_test(a_folded_first_line_is_no_line_of_the_check_before),
+        cmocka_unit_test(a_folded_line_of_a_proxy_is_no_line_of_the_check_before),
+        cmocka_unit_test(a_line_after_the_status_is_no_part_of_the_body),
         cmocka_unit_test(connections_that_fail_are_told_apart),
         cmocka_unit_test(time_runs_out_in_each_phase),
         cmocka_unit_test(certificates_that_fail_are_told),
