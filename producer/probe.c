@@ -96,8 +96,9 @@ static int slots_make(struct probe *p, struct err *err)
 
         slot->probe = p;
         slot->easy = curl_easy_init();
-        if (slot->easy == NULL) {
-            return err_set(err, ERR_FATAL, "curl_easy_init failed");
+        slot->url = curl_url();
+        if (slot->easy == NULL || slot->url == NULL) {
+            return err_set(err, ERR_FATAL, "libcurl is out of memory");
         }
         slot->next = p->idle;
         p->idle = slot;
@@ -167,6 +168,7 @@ void probe_free(struct probe *p)
     for (size_t i = 0; i < p->slot_count; i++) {
         check_abandon(&p->slots[i]);
         curl_easy_cleanup(p->slots[i].easy);
+        curl_url_cleanup(p->slots[i].url);
         slot_clear(&p->slots[i]);
     }
     /* Connections that are kept end here; they may still call on_socket. */

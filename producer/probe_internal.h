@@ -139,6 +139,7 @@ struct slot {
     enum slot_state state;
     struct alarm alarm;
     CURL *easy;
+    CURLU *url; /* that easy is told */
     enum handle_holds holds;
 
     const struct site *site;
