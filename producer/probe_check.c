@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "producer/probe_internal.h"
+#include "producer/resolver_host.h"
 
 static void transfer_begin(struct slot *slot);
 
@@ -24,35 +25,20 @@ void check_end(struct slot *slot)
 
 /* --- Addresses --- */
 
-static void address_add(struct slot *slot, const struct sockaddr_storage *address)
-{
-    memcpy(&slot->addresses[slot->address_count++], address, sizeof(slot->addresses[0]));
-}
-
-/* Most checks try one of several: only that one is needed as text. */
-static void address_write(const union address *address, char text[INET6_ADDRSTRLEN])
-{
-    const void *bytes = address->family == AF_INET ? (const void *)&address->four.sin_addr
-                                                   : (const void *)&address->six.sin6_addr;
-
-    inet_ntop(address->family, bytes, text, INET6_ADDRSTRLEN);
-}
-
 /* The first one's family and the other in turn (RFC 8305, 4): with only a few tried, a machine
  * without IPv6 must not spend them all on it. */
-static void addresses_take(struct slot *slot, const struct resolver_answer *answer)
+static void addresses_take(struct slot *slot, const struct resolver_addresses *all)
 {
-    sa_family_t first = answer->addresses[0].ss_family;
+    bool first = all->list[0].ipv6;
     size_t at[2] = {0, 0}; /* of the first family, of the other */
 
     for (int turn = 0; slot->address_count < PROBE_ADDRESSES_MAX; turn = !turn) {
-        while (at[turn] < answer->count &&
-               (answer->addresses[at[turn]].ss_family == first) != (turn == 0)) {
+        while (at[turn] < all->count && (all->list[at[turn]].ipv6 == first) != (turn == 0)) {
             at[turn]++;
         }
-        if (at[turn] < answer->count) {
-            address_add(slot, &answer->addresses[at[turn]++]);
-        } else if (at[!turn] >= answer->count) {
+        if (at[turn] < all->count) {
+            slot->addresses[slot->address_count++] = all->list[at[turn]++];
+        } else if (at[!turn] >= all->count) {
             return;
         }
     }
@@ -81,7 +67,7 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     int64_t us = (clock_mono_ns() - slot->asked_ns) / NS_PER_US;
 
     slot->timing.dns_us = (slot->timing.dns_us == EVENT_ABSENT ? 0 : slot->timing.dns_us) + us;
-    if (answer->outcome != RESOLVER_FOUND || answer->count == 0) {
+    if (answer->outcome != RESOLVER_FOUND || answer->addresses.count == 0) {
         if (slot->asks_proxy) {
             fault_from_proxy_resolver(&slot->proxy, answer, &slot->fault);
         } else {
@@ -90,10 +76,10 @@ static void on_answer(void *context, const struct resolver_answer *answer)
         check_end(slot);
         return;
     }
-    addresses_take(slot, answer);
+    addresses_take(slot, &answer->addresses);
     if (slot->proxy.host != NULL && !slot->asks_proxy) {
         /* A socks5 proxy is told the first address; ours to try are its own. */
-        address_write(&slot->addresses[0], slot->site_address);
+        resolver_address_write(&slot->addresses[0], slot->site_address);
         slot->address_count = 0;
         proxy_ask(slot);
         return;
@@ -149,7 +135,7 @@ static void transfer_begin(struct slot *slot)
     size_t more = slot->address_count - slot->address_at - 1;
     struct err err;
 
-    address_write(&slot->addresses[slot->address_at], slot->address);
+    resolver_address_write(&slot->addresses[slot->address_at], slot->address);
     if (transfer_start(slot, &err) < 0) {
         fault_set(&slot->fault, ERROR_INTERNAL, PHASE_CONNECT, "%s", err.message);
         check_end(slot);

@@ -120,12 +120,6 @@ struct hop {
     char curl_text[CURL_ERROR_SIZE];
 };
 
-union address {
-    sa_family_t family;
-    struct sockaddr_in four;
-    struct sockaddr_in6 six;
-};
-
 /* Options of a handle. */
 enum handle_holds {
     HANDLE_NOTHING,
@@ -159,7 +153,7 @@ struct slot {
 
     struct resolver_request *request;
     int64_t asked_ns;
-    union address addresses[PROBE_ADDRESSES_MAX];
+    struct resolver_address addresses[PROBE_ADDRESSES_MAX];
     size_t address_count, address_at;
     char address[INET6_ADDRSTRLEN]; /* the one that is tried */
     int64_t failed_connects_us;     /* spent on the addresses before this one */

@@ -103,11 +103,8 @@ static void answer_at_once(resolver_answer_fn *on_answer, void *context,
                            enum resolver_outcome outcome, const char *reason,
                            const struct resolver_addresses *addresses)
 {
-    struct resolver_answer answer;
+    struct resolver_answer answer = {outcome, reason, *addresses};
 
-    answer.outcome = outcome;
-    answer.reason = reason;
-    resolver_addresses_give(addresses, &answer);
     on_answer(context, &answer);
 }
 
@@ -168,6 +165,7 @@ static void lookup_deliver(struct lookup *lookup)
     struct resolver_answer answer = {
         .outcome = resolver_channel_outcome(status),
         .reason = status == ARES_SUCCESS ? NULL : ares_strerror(status),
+        .addresses = lookup->found,
     };
 
     if (answer.outcome == RESOLVER_NO_SERVER && !resolver_channel_may_ask(&answer.reason)) {
@@ -176,7 +174,6 @@ static void lookup_deliver(struct lookup *lookup)
     int64_t keep_s = kept_s(r, lookup, answer.outcome);
     struct resolver_request *request;
 
-    resolver_addresses_give(&lookup->found, &answer);
     metric_add(r->counts[answer.outcome], 1);
     name_table_remove(&r->lookups, &lookup->node);
     if (keep_s > 0) {

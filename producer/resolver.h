@@ -13,9 +13,9 @@
 #ifndef PRODUCER_RESOLVER_H
 #define PRODUCER_RESOLVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "common/err.h"
 #include "common/metrics.h"
@@ -38,12 +38,20 @@ enum resolver_outcome {
                            is not a letter, digit, '-' or '_' */
 };
 
+struct resolver_address {
+    bool ipv6;
+    uint8_t bytes[16]; /* of an IPv4 address the first 4 */
+};
+
+struct resolver_addresses {
+    size_t count;
+    struct resolver_address list[RESOLVER_ADDRESSES_MAX];
+};
+
 struct resolver_answer {
     enum resolver_outcome outcome;
     const char *reason; /* c-ares' words when it is not FOUND */
-    size_t count;
-    struct sockaddr_storage
-        addresses[RESOLVER_ADDRESSES_MAX]; /* port 0; in the order of resolver_order.h */
+    struct resolver_addresses addresses; /* in the order of resolver_order.h */
 };
 
 struct resolver_settings {
@@ -62,11 +70,11 @@ struct resolver_request; /* one waiting caller */
  * and cancel, but not free the resolver. */
 typedef void resolver_answer_fn(void *context, const struct resolver_answer *answer);
 
-/* NULL and ERR_INVALID for servers that are no addresses, ERR_FATAL otherwise. Counts lookups
- * sitewatch_dns_lookups_total{result="cached|found|not_found|timeout|failure"} in m. */
 /* Whether resolver_new would take the settings; nobody is asked. As resolver_new. */
 int resolver_check(const struct resolver_settings *settings, struct err *err) MUST_CHECK;
 
+/* NULL and ERR_INVALID for servers that are no addresses, ERR_FATAL otherwise. Counts lookups
+ * sitewatch_dns_lookups_total{result="cached|found|not_found|timeout|failure"} in m. */
 struct resolver *resolver_new(const struct resolver_settings *settings, struct loop *loop,
                               struct metrics *m, struct err *err);
 /* Waiting callers are dropped without a call. Before loop_free. */

@@ -8,22 +8,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "producer/resolver.h"
 
 #define HOST_NAME_BYTES_MAX 253
 #define HOST_NAME_SIZE (HOST_NAME_BYTES_MAX + 1)
 #define HOST_LABEL_BYTES_MAX 63
-
-struct resolver_address {
-    bool ipv6;
-    uint8_t bytes[16]; /* of an IPv4 address the first 4 */
-};
-
-struct resolver_addresses {
-    size_t count;
-    struct resolver_address list[RESOLVER_ADDRESSES_MAX];
-};
 
 enum host_kind {
     HOST_NAMED,  /* a server must be asked for *name */
@@ -48,8 +39,7 @@ void resolver_addresses_add(struct resolver_addresses *addresses,
 /* As a socket takes it, with port 0. */
 void resolver_address_to(const struct resolver_address *address, struct sockaddr_storage *to);
 
-/* Set the answer's count and addresses. */
-void resolver_addresses_give(const struct resolver_addresses *addresses,
-                             struct resolver_answer *answer);
+/* As inet_ntop(3) writes it; `text` has INET6_ADDRSTRLEN bytes. */
+void resolver_address_write(const struct resolver_address *address, char *text);
 
 #endif

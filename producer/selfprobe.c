@@ -17,6 +17,7 @@
 #include "common/url.h"
 #include "common/wakeup.h"
 #include "producer/loop.h"
+#include "producer/resolver_host.h"
 
 #define SOCKETS_MAX 4 /* addresses of a name that are tried, all at once */
 #define AGAIN_NS NS_PER_SEC
@@ -275,11 +276,13 @@ static void on_connected(void *context, int fd, unsigned ready)
 }
 
 static void connect_to(struct selfprobe *s, struct target *target,
-                       const struct sockaddr_storage *address)
+                       const struct resolver_address *address)
 {
-    struct sockaddr_storage to = *address;
+    struct sockaddr_storage to;
     socklen_t len;
     struct err ignored;
+
+    resolver_address_to(address, &to);
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
@@ -308,9 +311,10 @@ static void on_answer(void *context, const struct resolver_answer *answer)
     struct target *target = context;
 
     target->request = NULL;
-    for (size_t i = 0; answer->outcome == RESOLVER_FOUND && i < answer->count && i < SOCKETS_MAX;
-         i++) {
-        connect_to(target->owner, target, &answer->addresses[i]);
+    size_t count = answer->outcome == RESOLVER_FOUND ? answer->addresses.count : 0;
+
+    for (size_t i = 0; i < count && i < SOCKETS_MAX; i++) {
+        connect_to(target->owner, target, &answer->addresses.list[i]);
     }
 }
 

@@ -21,7 +21,7 @@ static inline const char *address_texts(const struct resolver_addresses *address
         const struct resolver_address *address = &addresses->list[i];
         char one[INET6_ADDRSTRLEN];
 
-        inet_ntop(address->ipv6 ? AF_INET6 : AF_INET, address->bytes, one, sizeof(one));
+        resolver_address_write(address, one);
         len += (size_t)snprintf(all + len, sizeof(all) - len, "%s%s", len > 0 ? " " : "", one);
     }
     return all;

@@ -17,6 +17,7 @@
 #include "common/mem.h"
 #include "producer/guard.h"
 #include "producer/probe_internal.h"
+#include "producer/resolver_host.h"
 #include "tests/unit/moved_clock.h"
 
 #define STAND_SECONDS_MAX 30
@@ -73,29 +74,17 @@ struct resolver {
     int asked, cancelled;
 };
 
-static inline bool stand_address(const char *text, struct sockaddr_storage *out)
-{
-    struct sockaddr_in *four = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)out;
-
-    *out = (struct sockaddr_storage){0};
-    if (inet_pton(AF_INET, text, &four->sin_addr) == 1) {
-        out->ss_family = AF_INET;
-        return true;
-    }
-    out->ss_family = AF_INET6;
-    return inet_pton(AF_INET6, text, &six->sin6_addr) == 1;
-}
-
 static inline void stand_answer(const struct stand_name *name, resolver_answer_fn *on_answer,
                                 void *context)
 {
     struct resolver_answer answer = {.outcome = name->outcome};
 
     answer.reason = name->outcome == RESOLVER_FOUND ? NULL : "the stand's words";
-    while (answer.count < 8 && name->addresses[answer.count] != NULL) {
-        stand_address(name->addresses[answer.count], &answer.addresses[answer.count]);
-        answer.count++;
+    for (size_t i = 0; i < 8 && name->addresses[i] != NULL; i++) {
+        struct resolver_address address;
+
+        resolver_address_read(name->addresses[i], &address);
+        resolver_addresses_add(&answer.addresses, &address, RESOLVER_ANY);
     }
     on_answer(context, &answer);
 }
@@ -106,12 +95,12 @@ struct resolver_request *resolver_ask(struct resolver *r, const char *host,
 {
     struct stand_name numeric = {.name = host, .outcome = RESOLVER_FOUND, .addresses = {host}};
     const struct stand_name *name = NULL;
-    struct sockaddr_storage unused;
+    struct resolver_address unused;
 
     (void)now_ns;
     r->asked++;
     r->family = family;
-    if (stand_address(host, &unused)) {
+    if (resolver_address_read(host, &unused)) {
         stand_answer(&numeric, on_answer, context);
         return NULL;
     }
