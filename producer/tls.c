@@ -34,6 +34,7 @@ struct tls *tls_new(struct metrics *m)
     tls_lean_open(&t->lean);
     tls_resume_know_index(t->lean.context);
     t->shared = SSL_CTX_new_ex(t->lean.context, NULL, TLS_client_method());
+    SSL_CTX_set_ciphersuites(t->shared, TLS_SUITES);
     t->sha256 = EVP_MD_fetch(t->lean.context, "SHA256", NULL);
     t->memo = tls_memo_new();
     t->chains_verified = metrics_counter(m, "sitewatch_tls_chains", help, "known=\"no\"");

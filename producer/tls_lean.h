@@ -19,6 +19,9 @@
  * share for each connection, which costs a fifth of the handshake. */
 #define TLS_GROUPS "x25519:secp256r1:secp384r1:secp521r1"
 
+/* OpenSSL's own, the fastest first: docs/tls.md. */
+#define TLS_SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 struct tls_lean {
     OSSL_LIB_CTX *context; /* NULL: OpenSSL's own has to do */
     OSSL_PROVIDER *provider;

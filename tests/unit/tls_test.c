@@ -559,6 +559,35 @@ static void what_servers_speak_is_spoken(void **state)
     tls_free(tls);
 }
 
+static void the_fastest_suite_that_a_server_has_is_taken(void **state)
+{
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                         "TLS_CHACHA20_POLY1305_SHA256"};
+    struct tls *tls = tls_new(metrics);
+    struct err err;
+
+    (void)state;
+    assert_int_equal(tls_trust(tls, authority_file, &err), 0);
+    for (size_t i = 0; i < 1 + sizeof(suites) / sizeof(suites[0]); i++) {
+        struct tls_check check = {
+            .tls = tls, .host = "www.site.test", .ca_file = authority_file, .verify = true};
+        const char *suite = suites[i == 0 ? 0 : i - 1];
+        struct talk talk;
+
+        print_message("  %s, the server has %s\n", suite, i == 0 ? "all" : "it alone");
+        talk_open(&talk, tls, GOOD, TLS1_3_VERSION);
+        if (i > 0) {
+            assert_int_equal(SSL_set_ciphersuites(talk.server, suite), 1);
+        }
+        assert_int_equal(tls_prepare(talk.client_ctx, &check, &err), 0);
+        SSL_CTX_set_cipher_list(talk.client_ctx, "ALL:!aNULL"); /* as libcurl sets them */
+        assert_true(talk_shake(&talk));
+        assert_string_equal(SSL_get_cipher_name(talk.client), suite);
+        talk_close(&talk);
+    }
+    tls_free(tls);
+}
+
 /* --- Chains that were verified before --- */
 
 /* How a handshake ends, and whether its chain was known. */
@@ -1004,6 +1033,7 @@ int main(void)
         cmocka_unit_test(without_verification_all_is_accepted_and_told),
         cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(what_servers_speak_is_spoken),
+        cmocka_unit_test(the_fastest_suite_that_a_server_has_is_taken),
         cmocka_unit_test(a_connection_forgets_its_check),
         cmocka_unit_test(reading_nothing_tells_nothing),
         cmocka_unit_test(files_without_certificates_are_refused),
