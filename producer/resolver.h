@@ -50,7 +50,7 @@ struct resolver_addresses {
 
 struct resolver_answer {
     enum resolver_outcome outcome;
-    const char *reason; /* c-ares' words when it is not FOUND */
+    const char *reason;                  /* c-ares' words when it is not FOUND */
     struct resolver_addresses addresses; /* in the order of resolver_order.h */
 };
 
