@@ -52,32 +52,6 @@ void broker_free(struct broker *b)
     free(b);
 }
 
-static bool is_connected(struct broker *b, int wait_ms)
-{
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, NULL, &metadata, wait_ms);
-
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_metadata_destroy(metadata);
-    }
-    return code != RD_KAFKA_RESP_ERR__TRANSPORT; /* a broker that is slow to answer is there */
-}
-
-/* In portions: librdkafka's own wait cannot be ended, and a broker that is away is no reason for a
- * program to end late. */
-int broker_await(struct broker *b, int stop_fd, struct err *err)
-{
-    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
-    int64_t deadline_ns = clock_mono_ns() + b->timeout_ms * NS_PER_MS;
-
-    while (!is_connected(b, AWAIT_MS)) {
-        if (poll(&stop, 1, 0) != 0 || clock_mono_ns() >= deadline_ns) {
-            return err_set(err, ERR_RETRY, "no broker answers");
-        }
-    }
-    return 0;
-}
-
 /* No answer is an outage, an answer that says no is not. */
 static int fail(struct err *err, const char *what, rd_kafka_resp_err_t code, const char *text)
 {
@@ -242,7 +216,33 @@ int broker_is_compacted(struct broker *b, const char *topic, bool *compacted, st
     return rc;
 }
 
-int broker_require_compacted(struct broker *b, const char *topic, struct err *err)
+static bool is_connected(struct broker *b, int wait_ms)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(b->client, 0, NULL, &metadata, wait_ms);
+
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    return code != RD_KAFKA_RESP_ERR__TRANSPORT; /* a broker that is slow to answer is there */
+}
+
+/* In portions: librdkafka's own wait cannot be ended, and a broker that is away is no reason for a
+ * program to end late. */
+static int await_broker(struct broker *b, int stop_fd, struct err *err)
+{
+    struct pollfd stop = {.fd = stop_fd, .events = POLLIN};
+    int64_t deadline_ns = clock_mono_ns() + b->timeout_ms * NS_PER_MS;
+
+    while (!is_connected(b, AWAIT_MS)) {
+        if (poll(&stop, 1, 0) != 0 || clock_mono_ns() >= deadline_ns) {
+            return err_set(err, ERR_RETRY, "no broker answers");
+        }
+    }
+    return 0;
+}
+
+static int judge_compacted(struct broker *b, const char *topic, struct err *err)
 {
     bool compacted = false;
     int32_t partitions = 0;
@@ -263,6 +263,19 @@ int broker_require_compacted(struct broker *b, const char *topic, struct err *er
                        topic);
     }
     return 0;
+}
+
+int broker_require_compacted(const struct kafka_settings *kafka, const char *client_id,
+                             int timeout_ms, const char *topic, int stop_fd, struct err *err)
+{
+    struct broker *broker = broker_new(kafka, client_id, timeout_ms, err);
+    int rc = -1;
+
+    if (broker != NULL && await_broker(broker, stop_fd, err) == 0) {
+        rc = judge_compacted(broker, topic, err);
+    }
+    broker_free(broker);
+    return rc;
 }
 
 int broker_watermarks(struct broker *b, const char *topic, int32_t partition, int64_t *low,

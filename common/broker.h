@@ -24,10 +24,6 @@ struct broker *broker_new(const struct kafka_settings *kafka, const char *client
                           struct err *err);
 void broker_free(struct broker *b);
 
-/* Waits for a connection to any broker, as long as for an answer, and no longer than until stop_fd
- * (common/wakeup) is readable. ERR_RETRY when there is none. */
-int broker_await(struct broker *b, int stop_fd, struct err *err) MUST_CHECK;
-
 /* *count of 0: there is no such topic. */
 int broker_partitions(struct broker *b, const char *topic, int32_t *count,
                       struct err *err) MUST_CHECK;
@@ -48,8 +44,12 @@ int broker_is_compacted(struct broker *b, const char *topic, bool *compacted,
                         struct err *err) MUST_CHECK;
 
 /* 0 when the topic is there and compacted. Otherwise, or when it cannot be found out, -1: Kafka
- * would forget sites of another topic with time. */
-int broker_require_compacted(struct broker *b, const char *topic, struct err *err) MUST_CHECK;
+ * would forget sites of another topic with time. For one question: the client is its own. A broker
+ * is waited for as long as an answer is, and no longer than until stop_fd (common/wakeup) is
+ * readable; without one it is ERR_RETRY. */
+int broker_require_compacted(const struct kafka_settings *kafka, const char *client_id,
+                             int timeout_ms, const char *topic, int stop_fd,
+                             struct err *err) MUST_CHECK;
 
 /* First offset in the log and one past the last. */
 int broker_watermarks(struct broker *b, const char *topic, int32_t partition, int64_t *low,

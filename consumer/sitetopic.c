@@ -56,24 +56,11 @@ static int judge(rd_kafka_error_t *error, const char *topic, const char *step, s
     return -1;
 }
 
-static int look_at_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
-                         struct err *err)
-{
-    struct broker *broker = broker_new(kafka, CLIENT_ID, TIMEOUT_MS, err);
-    int rc = -1;
-
-    /* A topic that Kafka made by itself would forget sites with time. */
-    if (broker != NULL && broker_await(broker, stop_fd, err) == 0) {
-        rc = broker_require_compacted(broker, topic, err);
-    }
-    broker_free(broker);
-    return rc;
-}
-
 struct sitetopic *sitetopic_open(const struct kafka_settings *kafka, const char *topic, int stop_fd,
                                  struct err *err)
 {
-    if (look_at_topic(kafka, topic, stop_fd, err) < 0) {
+    /* A topic that Kafka made by itself would forget sites with time. */
+    if (broker_require_compacted(kafka, CLIENT_ID, TIMEOUT_MS, topic, stop_fd, err) < 0) {
         return NULL;
     }
     struct sitetopic *t = mem_alloc(1, sizeof(*t));

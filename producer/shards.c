@@ -487,12 +487,5 @@ bool shards_are_read(const struct shards *s)
 int shards_check_topic(const struct kafka_settings *kafka, const char *topic, int stop_fd,
                        struct err *err)
 {
-    struct broker *broker = broker_new(kafka, CLIENT_ID, CHECK_TIMEOUT_MS, err);
-    int rc = -1;
-
-    if (broker != NULL && broker_await(broker, stop_fd, err) == 0) {
-        rc = broker_require_compacted(broker, topic, err);
-    }
-    broker_free(broker);
-    return rc;
+    return broker_require_compacted(kafka, CLIENT_ID, CHECK_TIMEOUT_MS, topic, stop_fd, err);
 }
