@@ -1,5 +1,4 @@
 /* What libcurl tells of a transfer. The callbacks note it down, and end what must not go on. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "common/mem.h"
 #include "producer/guard.h"
 #include "producer/probe_internal.h"
+#include "producer/resolver_host.h"
 
 static bool guard_refuses(struct slot *slot, const struct sockaddr *address)
 {
@@ -22,14 +22,12 @@ static bool guard_refuses(struct slot *slot, const struct sockaddr *address)
 /* A connection that is used again may have been made for a site that allows more. */
 static bool guard_refuses_reused(struct slot *slot, const char *address)
 {
-    struct sockaddr_in four = {.sin_family = AF_INET};
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+    struct resolver_address peer;
+    struct sockaddr_storage to;
 
-    if (inet_pton(AF_INET, address, &four.sin_addr) == 1) {
-        return guard_refuses(slot, (const struct sockaddr *)&four);
-    }
-    inet_pton(AF_INET6, address, &six.sin6_addr);
-    return guard_refuses(slot, (const struct sockaddr *)&six);
+    resolver_address_read(address, &peer);
+    resolver_address_to(&peer, 0, &to);
+    return guard_refuses(slot, (const struct sockaddr *)&to);
 }
 
 static curl_socket_t on_open_socket(void *arg, curlsocktype unused, struct curl_sockaddr *address)

@@ -101,14 +101,23 @@ enum host_kind resolver_host_read(const char *host, enum resolver_family family,
     return is_under(name, "invalid") ? HOST_ABSENT : HOST_NAMED;
 }
 
-void resolver_address_to(const struct resolver_address *address, struct sockaddr_storage *to)
+socklen_t resolver_address_to(const struct resolver_address *address, uint16_t port,
+                              struct sockaddr_storage *to)
 {
-    *to = (struct sockaddr_storage){.ss_family = address->ipv6 ? AF_INET6 : AF_INET};
+    struct sockaddr_in *four = (struct sockaddr_in *)to;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)to;
+
+    *to = (struct sockaddr_storage){0};
     if (address->ipv6) {
-        memcpy(&((struct sockaddr_in6 *)to)->sin6_addr, address->bytes, 16);
-    } else {
-        memcpy(&((struct sockaddr_in *)to)->sin_addr, address->bytes, 4);
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(port);
+        memcpy(&six->sin6_addr, address->bytes, sizeof(six->sin6_addr));
+        return sizeof(*six);
     }
+    four->sin_family = AF_INET;
+    four->sin_port = htons(port);
+    memcpy(&four->sin_addr, address->bytes, sizeof(four->sin_addr));
+    return sizeof(*four);
 }
 
 /* inet_ntop(3) goes through sprintf for these, which takes ten times as long. */

@@ -36,8 +36,9 @@ bool resolver_address_from(const struct sockaddr *from, struct resolver_address 
 void resolver_addresses_add(struct resolver_addresses *addresses,
                             const struct resolver_address *address, enum resolver_family family);
 
-/* As a socket takes it, with port 0. */
-void resolver_address_to(const struct resolver_address *address, struct sockaddr_storage *to);
+/* As a socket takes it; returns its length. */
+socklen_t resolver_address_to(const struct resolver_address *address, uint16_t port,
+                              struct sockaddr_storage *to);
 
 /* As inet_ntop(3) writes it; `text` has INET6_ADDRSTRLEN bytes. */
 void resolver_address_write(const struct resolver_address *address, char *text);

@@ -19,13 +19,13 @@ static bool has_route(const struct resolver_address *address)
 {
     struct sockaddr_storage to;
 
-    resolver_address_to(address, &to);
+    socklen_t len = resolver_address_to(address, 0, &to);
     int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return false;
     }
-    bool found = connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0;
+    bool found = connect(fd, (const struct sockaddr *)&to, len) == 0;
 
     close(fd);
     return found;

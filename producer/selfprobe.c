@@ -1,7 +1,6 @@
 #include "producer/selfprobe.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -279,21 +278,12 @@ static void connect_to(struct selfprobe *s, struct target *target,
                        const struct resolver_address *address)
 {
     struct sockaddr_storage to;
-    socklen_t len;
+    socklen_t len = resolver_address_to(address, target->port, &to);
     struct err ignored;
-
-    resolver_address_to(address, &to);
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0) {
         return;
-    }
-    if (to.ss_family == AF_INET6) {
-        ((struct sockaddr_in6 *)&to)->sin6_port = htons(target->port);
-        len = sizeof(struct sockaddr_in6);
-    } else {
-        ((struct sockaddr_in *)&to)->sin_port = htons(target->port);
-        len = sizeof(struct sockaddr_in);
     }
     int rc = connect(fd, (const struct sockaddr *)&to, len);
 

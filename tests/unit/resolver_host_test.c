@@ -47,11 +47,37 @@ static void test_each_byte_is_written_as_inet_ntop_does(void **state)
     }
 }
 
+static void test_a_socket_takes_the_port_and_the_length_of_its_family(void **state)
+{
+    static const struct {
+        const char *text;
+        int family;
+        socklen_t len;
+    } rows[] = {
+        {"192.0.2.1", AF_INET, sizeof(struct sockaddr_in)},
+        {"2001:db8::1", AF_INET6, sizeof(struct sockaddr_in6)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct resolver_address address, back;
+        struct sockaddr_storage to;
+
+        assert_true(resolver_address_read(rows[i].text, &address));
+        assert_int_equal(resolver_address_to(&address, 4321, &to), rows[i].len);
+        assert_int_equal(to.ss_family, rows[i].family);
+        assert_int_equal(((struct sockaddr_in *)&to)->sin_port, htons(4321)); /* in both there */
+        assert_true(resolver_address_from((struct sockaddr *)&to, &back));
+        assert_memory_equal(&back, &address, sizeof(back));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_read_is_written),
         cmocka_unit_test(test_each_byte_is_written_as_inet_ntop_does),
+        cmocka_unit_test(test_a_socket_takes_the_port_and_the_length_of_its_family),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
