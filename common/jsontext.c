@@ -90,15 +90,22 @@ static bool skip_escape(struct jsontext *t)
     return len > 0;
 }
 
+/* But for `len`, which its end tells, and `integer`, which a whole number alone has. */
+static inline void value_begin(struct jsontext_value *value, enum jsontext_kind kind,
+                               const char *first)
+{
+    value->kind = kind;
+    value->first = first;
+    value->escapes = false;
+    value->whole = false;
+}
+
 static bool read_string(struct jsontext *t, struct jsontext_value *value)
 {
     if (!take(t, '"')) {
         return false;
     }
-    value->kind = JSONTEXT_STRING;
-    value->first = t->at;
-    value->escapes = false;
-    value->whole = false;
+    value_begin(value, JSONTEXT_STRING, t->at);
     for (;;) {
         t->at = jsonplain_end(t->at, t->end);
         if (t->at == t->end || *t->at != '\\') {
@@ -325,10 +332,7 @@ bool jsontext_value(struct jsontext *t, struct jsontext_value *value)
     bool good;
 
     jsontext_spaces(t);
-    value->kind = JSONTEXT_NUMBER;
-    value->first = t->at;
-    value->escapes = false;
-    value->whole = false;
+    value_begin(value, JSONTEXT_NUMBER, t->at);
     switch (t->at == t->end ? '\0' : *t->at) {
     case '"':
         return read_string(t, value);
