@@ -18,7 +18,6 @@ int64_t backoff_next_ms(struct backoff *b)
     int64_t half = step / 2;
 
     b->next_ms = step * 2 > b->max_ms ? b->max_ms : step * 2;
-    /* The system's numbers: what a process could seed its own with is the same in each container.
-     */
+    /* The system's numbers: what a process could seed its own with is alike in all containers. */
     return half + arc4random_uniform((uint32_t)(step - half + 1));
 }
