@@ -79,13 +79,12 @@ static void test_a_stream_gives_its_text_when_it_is_closed(void **state)
     free(text);
 }
 
-/* In a child, so that its end can be seen. */
-static void test_too_much_is_the_end(void **state)
+/* How a child ends that does it. */
+static int end_of(void (*body)(void))
 {
     pid_t child = fork();
     int status;
 
-    (void)state;
     assert_true(child >= 0);
     if (child == 0) {
         const struct rlimit no_core = {0, 0};
@@ -93,10 +92,23 @@ static void test_too_much_is_the_end(void **state)
         setrlimit(RLIMIT_CORE, &no_core);
         signal(SIGABRT, SIG_DFL);
         close(STDERR_FILENO);
-        free(mem_resize(NULL, SIZE_MAX / 2, 4)); /* would be small if the product overflowed */
+        body();
         _exit(0);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void ask_for_too_much(void)
+{
+    free(mem_resize(NULL, SIZE_MAX / 2, 4)); /* would be small if the product overflowed */
+}
+
+static void test_too_much_is_the_end(void **state)
+{
+    int status = end_of(ask_for_too_much);
+
+    (void)state;
     /* By abort(), or by a sanitizer that sees the overflow first. */
     assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
@@ -107,25 +119,19 @@ static void *no_memory(size_t size)
     return NULL;
 }
 
+static void print_without_memory(void)
+{
+    cJSON *json = cJSON_CreateString("text");
+
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = no_memory, .free_fn = free});
+    free(jsonprint(json));
+}
+
 static void test_no_memory_for_a_text_is_the_end(void **state)
 {
-    pid_t child = fork();
-    int status;
+    int status = end_of(print_without_memory);
 
     (void)state;
-    assert_true(child >= 0);
-    if (child == 0) {
-        const struct rlimit no_core = {0, 0};
-        cJSON *json = cJSON_CreateString("text");
-
-        setrlimit(RLIMIT_CORE, &no_core);
-        signal(SIGABRT, SIG_DFL);
-        close(STDERR_FILENO);
-        cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = no_memory, .free_fn = free});
-        free(jsonprint(json));
-        _exit(0);
-    }
-    assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
