@@ -145,7 +145,7 @@ test: ## every check there is, as CI runs it
 test-unit: units ## the unit tests
 	$(PYTHON) -B tests/run --units $(BUILD)
 
-test-integration: all stand tools $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
+test-integration: all stand $(INTEGRATION) ## against a real Kafka, Postgres and sites (ARGS='-k name')
 	SITEWATCH_BIN=$${SITEWATCH_BIN:-$(BUILD)/bin} SITEWATCH_STAND=$(BUILD)/tests/stand \
 	    $(PYTHON) -B -m pytest -q --tb=short -p no:cacheprovider tests/integration $(ARGS)
 
@@ -222,7 +222,7 @@ bench-queries: all stand ## queries of a dashboard over a month's rows and a yea
 soak: all stand ## 15 minutes among sites that misbehave: memory, descriptors and lag (SOAK_SECONDS=)
 	$(PYTHON) -B tests/soak
 
-schemathesis: stand tools ## ask the api all that /openapi.json says, for ten minutes (SCHEMA_SECONDS=, SCHEMA_SEED=)
+schemathesis: stand ## ask the api all that /openapi.json says, for ten minutes (SCHEMA_SECONDS=, SCHEMA_SEED=)
 	$(MAKE) build-asan
 	SITEWATCH_BIN=build-asan/bin SCHEMA_SECONDS=$${SCHEMA_SECONDS:-600} TEST_SECONDS_MAX=1200 \
 	    $(MAKE) test-integration ARGS='-k schemathesis'
@@ -295,16 +295,9 @@ lint-hardening: all # what compiler and linker were asked for is in the programs
 lint-packages: all # vulnerabilities of the libraries on this machine; shown, no failure
 	@tests/lint/packages.sh $(PROGRAMS)
 
-TOOLS := build/tools
-$(TOOLS)/.installed: tests/requirements.txt
-	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r $<
-	touch $@
-
-tools: $(TOOLS)/.installed
-
-lint-docker: tools
-	@$(TOOLS)/bin/hadolint $(wildcard deploy/Dockerfile)
+lint-docker:
+	@$(PYTHON) -B tests/fetch tools
+	@build/tools/bin/hadolint $(wildcard deploy/Dockerfile)
 
 # ---- installing, and the short forms for work on one machine ----
 
@@ -425,7 +418,7 @@ help: ## this list
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale scale-out soak lint $(LINTS) install \
-        install-files uninstall deb deb-check sbom hooks tools schemathesis bench-api \
+        install-files uninstall deb deb-check sbom hooks schemathesis bench-api \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks images up down logs docker-install docker-run-migration \

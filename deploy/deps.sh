@@ -88,7 +88,7 @@ finish() {
 trap finish EXIT
 
 apt() {
-    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >"$log" 2>&1 </dev/null; then
+    if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 "$@" >"$log" 2>&1 </dev/null; then
         tail -n 20 "$log" >&2
         echo "deps: apt-get $1 failed" >&2
         exit 1

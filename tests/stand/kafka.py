@@ -2,7 +2,6 @@
 runs already."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -12,7 +11,7 @@ import time
 import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
-from . import process
+from . import fetch, process
 
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -73,19 +72,6 @@ Configuration:
       level: WARN
       AppenderRef: [{ref: STDOUT}]
 """
-
-
-def fetch_jars():
-    """The directory with the jars; fetched the first time. KAFKA_LIBS names another place."""
-    libs = pathlib.Path(os.environ.get("KAFKA_LIBS") or process.ROOT / "build" / "kafka-libs")
-    done = libs / ".complete"
-    wanted = (HERE / "kafka" / "pom.xml").read_text()
-    if not done.exists() or done.read_text() != wanted:
-        subprocess.run(["mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(HERE / "kafka" / "pom.xml"),
-                        "dependency:copy-dependencies", f"-DoutputDirectory={libs}"],
-                       check=True, stdin=subprocess.DEVNULL)
-        done.write_text(wanted)
-    return libs
 
 
 def write_keystore(certs, name, path):
@@ -179,7 +165,7 @@ class Kafka(Broker):
     """`more`: further lines of server.properties; `certs`: it speaks TLS too, at tls_bootstrap."""
 
     def __init__(self, more="", certs=None):
-        self.libs = fetch_jars()
+        self.libs = fetch.kafka()
         self.directory = tempfile.TemporaryDirectory(prefix="sitewatch-kafka-")
         base = pathlib.Path(self.directory.name)
         self.log = base / "kafka.log"

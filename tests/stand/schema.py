@@ -2,9 +2,7 @@
 
 import subprocess
 
-from . import process
-
-TOOLS = process.ROOT / "build" / "tools" / "bin"  # make tools
+from . import fetch, process
 
 
 def fill(api):
@@ -25,7 +23,7 @@ def fill(api):
 
 def run(api, seconds, seed, log):
     """The exit status of schemathesis, 0 when it found nothing; what it says goes to `log`."""
-    command = [TOOLS / "schemathesis", "--config-file", process.ROOT / "tests" / "schemathesis.toml",
+    command = [fetch.tools() / "bin" / "schemathesis", "--config-file", process.ROOT / "tests" / "schemathesis.toml",
                "run", f"http://127.0.0.1:{api.port}/openapi.json",
                "--header", f"Authorization: Bearer {api.write}", "--checks", "all",
                "--max-time", str(seconds), "--seed", str(seed), "--continue-on-failure", "--no-color",
