@@ -74,7 +74,7 @@ static const struct {
     {"ip_version_5", "ip_version_5.conf:1: ip_version: '5' is not any, 4 or 6"},
     {"method_small_letters",
      "method_small_letters.conf:1: method: 'post' is not upper-case letters, such as GET or POST"},
-    {"comma_too_many", "comma_too_many.conf:3: syntax error: look here and on the line before "
+    {"comma_too_many", "comma_too_many.conf:2: syntax error: look here and on the line before "
                        "for a missing ; , = or bracket, or a , too many"},
     {"missing_bracket", "missing_bracket.conf:3: syntax error: look here and on the line before "
                         "for a missing ; , = or bracket, or a , too many"},
