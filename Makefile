@@ -253,8 +253,13 @@ lint-gcc: # the compiler's own analyzer
 lint-clang:
 	$(MAKE) BUILD=build-clang CC=clang CFLAGS='-O1 -g -Werror' everything benches
 
-lint-format:
-	@clang-format --dry-run -Werror $(SOURCES)
+# Of Python's registry, and in an environment of its own (TOOLS); see tests/requirements.txt.
+export TOOLS ?= build/tools
+tools:
+	@$(PYTHON) -B tests/fetch tools
+
+lint-format: tools
+	@$(TOOLS)/bin/clang-format --dry-run -Werror $(SOURCES)
 
 lint-tidy: $(BUILD)/sql/migrations.c
 	@printf '%s\n' $(filter %.c,$(PRODUCT)) | xargs -P 2 -n 4 sh -c \
@@ -295,9 +300,8 @@ lint-hardening: all # what compiler and linker were asked for is in the programs
 lint-packages: all # vulnerabilities of the libraries on this machine; shown, no failure
 	@tests/lint/packages.sh $(PROGRAMS)
 
-lint-docker:
-	@$(PYTHON) -B tests/fetch tools
-	@build/tools/bin/hadolint $(wildcard deploy/Dockerfile)
+lint-docker: tools
+	@$(TOOLS)/bin/hadolint $(wildcard deploy/Dockerfile)
 
 # ---- installing, and the short forms for work on one machine ----
 
@@ -418,7 +422,7 @@ help: ## this list
 .PHONY: all docs-options units stand everything objects build-rows fuzzers libraries deps demo test test-unit \
         test-integration test-deploy test-web screenshots test-cov check-asan check-tsan build-asan build-tsan build-fuzz fuzz \
         fault fault-mutants coverage show-coverage benches bench bench-probe bench-sink bench-queries scale scale-out soak lint $(LINTS) install \
-        install-files uninstall deb deb-check sbom hooks schemathesis bench-api \
+        install-files uninstall deb deb-check sbom hooks tools schemathesis bench-api \
         local-install local-run-migration local-run-website-seeding local-run-monitor-producer \
         local-run-monitor-consumer local-run-unit-tests local-show-coverage \
         local-run-code-checks images up down logs docker-install docker-run-migration \

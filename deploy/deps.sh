@@ -11,7 +11,7 @@ demo=(postgresql procps openssl ca-certificates curl)
 # For tests that find a Kafka and a Postgres running.
 container_test=(python3 python3-pytest python3-psycopg2 python3-confluent-kafka openssl)
 # maven brings a Java runtime, which the tests' Kafka runs on.
-test=(libcmocka-dev clang clang-format clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
+test=(libcmocka-dev clang clang-tidy llvm cppcheck shellcheck mandoc gcovr python3
     python3-pytest python3-psycopg2 python3-confluent-kafka maven prometheus python3-pyte
     python3-venv systemd chromium iproute2 util-linux patch)
 deb=(build-essential debhelper libcmocka-dev python3 lintian)

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from stand import process
+from stand import fetch, process
 
 LINT = process.ROOT / "tests/lint"
 
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 
 def run(command, cwd=process.ROOT, **env):
     done = subprocess.run(list(map(str, command)), cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True,
-                          text=True, check=False, timeout=200, env=process.clean_environment(**env))
+                          text=True, check=False, timeout=200, env=process.clean_environment(TOOLS=fetch.tools(), **env))
     return done.returncode, done.stdout + done.stderr
 
 

@@ -13,7 +13,6 @@ from . import process
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 BUILD = process.ROOT / "build"
 MODULES = BUILD / "web-tests"
-TOOLS = BUILD / "tools"
 PAUSES = (5, 20, 60)  # seconds before the second try, the third, the fourth
 SECONDS_MAX = 300
 TAIL_LINES = 20
@@ -76,7 +75,8 @@ def web():
 
 
 def tools():
-    """The folder of a Python environment with what requirements.txt names."""
+    """The folder of a Python environment with what requirements.txt names. TOOLS names another than build/tools."""
     names = TESTS / "requirements.txt"
-    return fetch(TOOLS, names.read_text(encoding="utf-8"), [sys.executable, "-m", "venv", TOOLS], [
-        TOOLS / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r", names])
+    environment = pathlib.Path(os.environ.get("TOOLS") or BUILD / "tools").absolute()
+    return fetch(environment, names.read_text(encoding="utf-8"), [sys.executable, "-m", "venv", environment], [
+        environment / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "-r", names])
