@@ -46,7 +46,7 @@ void pg_array_init(struct pg_array *a, enum pg_type type)
 void pg_array_free(struct pg_array *a)
 {
     free(a->data);
-    *a = (struct pg_array){0};
+    *a = (struct pg_array){.type = a->type};
 }
 
 static void array_item(struct pg_array *a, const void *bytes, size_t len)
