@@ -36,18 +36,26 @@ struct maintainer {
     int fd; /* wakeup: it is done */
     pthread_mutex_t mutex;
     pthread_cond_t stop_asked;
-    bool stop;
+    atomic_bool stop; /* set under the mutex */
     atomic_bool done;
 
     int64_t retention_ns; /* when it is due */
     struct task rollups, stale;
 };
 
+/* What fails once it is to end may have been cut: nothing that somebody could mend. */
+static void say_failure(const struct maintainer *m, const char *what, const struct err *why)
+{
+    if (!atomic_load(&m->stop)) {
+        log_write(LOG_WARN, what, LOG_S("reason", why->message));
+    }
+}
+
 /* --- Days and retention --- */
 
-static int64_t retry_retention(const char *what, const struct err *why)
+static int64_t retry_retention(const struct maintainer *m, const char *what, const struct err *why)
 {
-    log_write(LOG_WARN, what, LOG_S("reason", why->message));
+    say_failure(m, what, why);
     return RETENTION_RETRY_NS;
 }
 
@@ -59,10 +67,10 @@ static int64_t keep_days(struct maintainer *m)
 
     if (store_connect(m->store, &why) < 0 ||
         store_days_ahead(m->store, STORE_DAYS_AHEAD, &why) < 0) {
-        return retry_retention("partitions for the next days could not be made", &why);
+        return retry_retention(m, "partitions for the next days could not be made", &why);
     }
     if (store_retain(m->store, &more, &why) < 0) {
-        return retry_retention("what is past its retention is kept for now", &why);
+        return retry_retention(m, "what is past its retention is kept for now", &why);
     }
     return more ? 0 : RETENTION_INTERVAL_NS;
 }
@@ -86,7 +94,7 @@ static int64_t run_task(struct maintainer *m, struct task *t)
 
     if (store_connect(m->store, &why) < 0 || t->run(m->store, &more, &why) < 0) {
         if (!t->failed) {
-            log_write(LOG_WARN, t->waits, LOG_S("reason", why.message));
+            say_failure(m, t->waits, &why);
         }
         t->failed = true;
         return backoff_next_ms(&t->backoff) * NS_PER_MS;
@@ -101,7 +109,7 @@ static int64_t run_task(struct maintainer *m, struct task *t)
 
 static void run_when_due(struct maintainer *m, struct task *t)
 {
-    if (clock_mono_ns() >= t->due_ns) {
+    if (clock_mono_ns() >= t->due_ns && !atomic_load(&m->stop)) {
         int64_t wait_ns = run_task(m, t);
 
         t->due_ns = clock_mono_ns() + wait_ns;
@@ -113,15 +121,12 @@ static void run_when_due(struct maintainer *m, struct task *t)
 /* True when it is to end. */
 static bool wait_until(struct maintainer *m, int64_t ns)
 {
-    bool stop;
-
     pthread_mutex_lock(&m->mutex);
-    while (!m->stop && clock_mono_ns() < ns) {
+    while (!atomic_load(&m->stop) && clock_mono_ns() < ns) {
         cond_wait_until(&m->stop_asked, &m->mutex, ns);
     }
-    stop = m->stop;
     pthread_mutex_unlock(&m->mutex);
-    return stop;
+    return atomic_load(&m->stop);
 }
 
 static int64_t next_due(const struct maintainer *m)
@@ -183,9 +188,14 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
 void maintainer_stop(struct maintainer *m)
 {
     pthread_mutex_lock(&m->mutex);
-    m->stop = true;
+    atomic_store(&m->stop, true);
     pthread_cond_signal(&m->stop_asked);
     pthread_mutex_unlock(&m->mutex);
+}
+
+void maintainer_cut(struct maintainer *m)
+{
+    store_cut(m->store);
 }
 
 bool maintainer_is_done(const struct maintainer *m)

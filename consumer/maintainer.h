@@ -20,6 +20,9 @@ struct maintainer *maintainer_new(const struct store_settings *settings, struct 
 
 /* Ask it to end after the statement that runs. Returns at once. */
 void maintainer_stop(struct maintainer *m);
+/* Give up the statement that it waits for, should the server not answer. What was begun is rolled
+ * back. After maintainer_stop; again while it is not done: it may have connected meanwhile. */
+void maintainer_cut(struct maintainer *m);
 bool maintainer_is_done(const struct maintainer *m);
 /* Readable when it ended. */
 int maintainer_fd(const struct maintainer *m);

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
+#include "common/pgline.h"
 #include "common/thread.h"
 #include "common/wakeup.h"
 #include "consumer/sitetopic.h"
@@ -22,7 +23,10 @@ struct outbox {
     struct outbox_settings settings;
     pthread_t thread;
     int stop_fd; /* wakeup: it is to end */
+    int done_fd; /* wakeup: it ended */
+    atomic_bool stop, done;
     PGconn *conn;
+    struct pgline line;
     bool holds_lock;
     struct sitetopic *topic; /* only with the lock */
     struct backoff backoff;
@@ -38,10 +42,15 @@ static int connect_anew(struct outbox *o, struct err *err)
     if (o->conn != NULL && PQstatus(o->conn) == CONNECTION_OK) {
         return 0;
     }
+    pgline_set(&o->line, -1);
     PQfinish(o->conn);
     o->holds_lock = false;
     o->conn = pg_connect(o->settings.dsn, NULL, err);
-    return o->conn == NULL ? -1 : pg_run(o->conn, "LISTEN site_outbox", err);
+    if (o->conn == NULL) {
+        return -1;
+    }
+    pgline_set(&o->line, PQsocket(o->conn));
+    return pg_run(o->conn, "LISTEN site_outbox", err);
 }
 
 static int try_lock(struct outbox *o, struct err *err)
@@ -186,7 +195,7 @@ static int64_t turn(struct outbox *o)
 
     if (connect_anew(o, &why) < 0 || try_lock(o, &why) < 0 ||
         (o->holds_lock && publish_some(o, &more, &why) < 0)) {
-        if (!o->waits) {
+        if (!o->waits && !atomic_load(&o->stop)) { /* that may have cut it */
             log_write(LOG_WARN, "changes of sites wait for the topic",
                       LOG_S("reason", why.message));
         }
@@ -209,15 +218,21 @@ static void *run_outbox(void *arg)
 
     while (!wait_ms(o, turn(o))) {
     }
+    atomic_store(&o->done, true);
+    wakeup_ring(o->done_fd);
     return NULL;
 }
 
 static void release(struct outbox *o)
 {
     sitetopic_free(o->topic);
+    pgline_free(&o->line);
     PQfinish(o->conn);
     if (o->stop_fd >= 0) {
         close(o->stop_fd);
+    }
+    if (o->done_fd >= 0) {
+        close(o->done_fd);
     }
     free(o);
 }
@@ -234,8 +249,13 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
         metrics_gauge(m, "sitewatch_outbox_rows",
                       "Changes of sites that wait for the topic; of who publishes them", NULL);
     backoff_init(&o->backoff, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+    pgline_init(&o->line);
+    o->done_fd = -1;
     o->stop_fd = wakeup_open(err);
-    if (o->stop_fd < 0 || thread_start(&o->thread, "outbox", run_outbox, o, err) < 0) {
+    if (o->stop_fd >= 0) {
+        o->done_fd = wakeup_open(err);
+    }
+    if (o->done_fd < 0 || thread_start(&o->thread, "outbox", run_outbox, o, err) < 0) {
         release(o);
         return NULL;
     }
@@ -244,7 +264,23 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
 
 void outbox_stop(struct outbox *o)
 {
+    atomic_store(&o->stop, true);
     wakeup_ring(o->stop_fd);
+}
+
+void outbox_cut(struct outbox *o)
+{
+    pgline_cut(&o->line);
+}
+
+bool outbox_is_done(const struct outbox *o)
+{
+    return atomic_load(&o->done);
+}
+
+int outbox_fd(const struct outbox *o)
+{
+    return o->done_fd;
 }
 
 void outbox_free(struct outbox *o)

@@ -10,6 +10,8 @@
 #ifndef CONSUMER_OUTBOX_H
 #define CONSUMER_OUTBOX_H
 
+#include <stdbool.h>
+
 #include "common/err.h"
 #include "common/kafka.h"
 #include "common/metrics.h"
@@ -30,6 +32,12 @@ struct outbox *outbox_new(const struct outbox_settings *settings, struct metrics
 
 /* Ask it to end after what it does now. Returns at once. */
 void outbox_stop(struct outbox *o);
+/* Give up the statement that it waits for, should Postgres not answer; what was sent then is sent
+ * again. After outbox_stop; again while it is not done: it may have connected meanwhile. */
+void outbox_cut(struct outbox *o);
+bool outbox_is_done(const struct outbox *o);
+/* Readable when it ended. */
+int outbox_fd(const struct outbox *o);
 
 /* Stops it, if that was not done, and waits for its end. */
 void outbox_free(struct outbox *o);

@@ -18,9 +18,10 @@ struct member {
     bool started;
     _Atomic int64_t turn_ns; /* the end of the latest turn */
     _Atomic bool ready;
-    /* set before `done`, read after it */
+    /* set before `drained`, read after it */
     int outcome; /* 0 or -1, with err */
     struct err err;
+    _Atomic bool drained; /* nothing more will be stored */
     _Atomic bool done;
 };
 
@@ -45,6 +46,7 @@ static void *run_member(void *arg)
     if (m->outcome == 0) {
         m->outcome = worker_drain(m->worker, atomic_load(&p->deadline_ns), &m->err);
     }
+    atomic_store(&m->drained, true);
     worker_free(m->worker); /* leaves the group, so that the others take over at once */
     m->worker = NULL;
     atomic_store(&m->done, true);
@@ -131,6 +133,16 @@ bool pool_is_done(struct pool *p)
     wakeup_take(p->fd);
     for (size_t i = 0; i < p->count; i++) {
         if (!atomic_load(&p->members[i].done)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool pool_has_stored(struct pool *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        if (!atomic_load(&p->members[i].drained) || p->members[i].outcome < 0) {
             return false;
         }
     }

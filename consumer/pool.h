@@ -28,6 +28,9 @@ bool pool_is_ready(struct pool *p, int64_t *oldest_turn_ns);
 /* Ask all to drain; they end by deadline_ns. Returns at once. */
 void pool_drain(struct pool *p, int64_t deadline_ns);
 
+/* All have drained and stored what they held; what is left is to leave the group. */
+bool pool_has_stored(struct pool *p);
+
 /* All ended. */
 bool pool_is_done(struct pool *p);
 

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/pg.h"
+#include "consumer/errand.h"
 #include "consumer/maintainer.h"
 #include "consumer/migrate.h"
 #include "consumer/outbox.h"
@@ -24,8 +25,10 @@
 #include "consumer/topics.h"
 
 #define TICK_MS 1000
+#define LEAVE_NS (5 * NS_PER_SEC) /* for what ends by itself at the deadline of a drain */
 #define START_BACKOFF_FIRST_MS 200
 #define START_BACKOFF_MAX_MS 5000
+#define START_LOOK_NS (50 * NS_PER_MS) /* for a signal, while Postgres is waited for */
 
 struct service {
     const struct options *options;
@@ -40,7 +43,8 @@ struct service {
     int signal_fd;
     bool renewing; /* the pool drains, to be made anew */
     bool draining;
-    bool quit; /* a second signal: leave at once */
+    int64_t deadline_ns; /* of either: then no server is waited for any more */
+    bool quit;           /* a second signal: leave at once */
 };
 
 static struct store_settings store_settings(const struct options *o)
@@ -111,16 +115,20 @@ static bool took_signal(struct service *s)
 static void wait_ms(struct service *s, int ms)
 {
     bool serving = s->pool != NULL && s->maintainer != NULL;
-    struct pollfd fds[3] = {
+    struct pollfd fds[4] = {
         {.fd = s->signal_fd, .events = POLLIN},
         {.fd = serving ? pool_fd(s->pool) : -1, .events = POLLIN},
         {.fd = serving ? maintainer_fd(s->maintainer) : -1, .events = POLLIN},
+        {.fd = serving ? outbox_fd(s->outbox) : -1, .events = POLLIN},
     };
 
     if (serving && maintainer_is_done(s->maintainer)) {
         fds[2].fd = -1; /* it stays readable */
     }
-    if (poll(fds, 3, ms) < 0 && errno != EINTR) {
+    if (serving && outbox_is_done(s->outbox)) {
+        fds[3].fd = -1;
+    }
+    if (poll(fds, 4, ms) < 0 && errno != EINTR) {
         abort(); /* EFAULT or EINVAL: our own fault */
     }
 }
@@ -133,7 +141,7 @@ static void log_applied(void *context, const struct migration *migration)
     log_write(LOG_INFO, "migration applied", LOG_S("name", migration->name));
 }
 
-static int bring_up_to_date(const struct options *o, struct err *err)
+static int migrate_and_check(const struct options *o, struct err *err)
 {
     int newest = 0, ours = 0;
 
@@ -151,8 +159,43 @@ static int bring_up_to_date(const struct options *o, struct err *err)
     return 0;
 }
 
+struct bringing {
+    const struct options *options;
+    int rc;
+    struct err err;
+};
+
+/* In the errand's thread. */
+static void bring(void *context)
+{
+    struct bringing *b = context;
+
+    b->rc = migrate_and_check(b->options, &b->err);
+}
+
+/* A server that does not answer, or another consumer that migrates for long, must keep nobody from
+ * ending us. Then we leave at once: nothing is held, and Postgres rolls back what was begun. */
+static int bring_up_to_date(struct service *s, struct errand *errand, struct err *err)
+{
+    struct bringing b = {.options = s->options};
+
+    errand_begin(errand, bring, &b);
+    while (!errand_wait(errand, clock_mono_ns() + START_LOOK_NS)) {
+        atomic_store(&s->health.beat_ns, clock_mono_ns());
+        if (took_signal(s)) {
+            log_write(LOG_INFO, "stopped, Postgres was still waited for");
+            _exit(EXIT_CLEAN);
+        }
+    }
+    if (b.rc < 0) {
+        *err = b.err;
+        return -1;
+    }
+    return 0;
+}
+
 /* Postgres may start after us: try until it is there or a signal ends us. 1: a signal did. */
-static int wait_for_database(struct service *s, struct err *err)
+static int try_database(struct service *s, struct errand *errand, struct err *err)
 {
     struct err said = {0};
     struct backoff backoff;
@@ -161,7 +204,7 @@ static int wait_for_database(struct service *s, struct err *err)
     for (;;) {
         struct err why;
 
-        if (bring_up_to_date(s->options, &why) == 0) {
+        if (bring_up_to_date(s, errand, &why) == 0) {
             return 0;
         }
         if (why.kind != ERR_RETRY) {
@@ -181,16 +224,58 @@ static int wait_for_database(struct service *s, struct err *err)
     }
 }
 
+static int wait_for_database(struct service *s, struct err *err)
+{
+    struct errand *errand = errand_new(err);
+    int rc = errand == NULL ? -1 : try_database(s, errand, err);
+
+    errand_free(errand);
+    return rc;
+}
+
 /* --- Run --- */
+
+static void set_deadline(struct service *s, int64_t now_ns)
+{
+    s->deadline_ns = now_ns + s->options->drain_seconds * NS_PER_SEC;
+}
 
 /* Ask for the end; what still runs has until the deadline, and pool_free says what failed. */
 static void drain(struct service *s, int64_t now_ns)
 {
     s->draining = true;
+    set_deadline(s, now_ns);
     notify_stopping();
     maintainer_stop(s->maintainer);
     outbox_stop(s->outbox);
-    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
+    pool_drain(s->pool, s->deadline_ns);
+}
+
+/* A crash would lose nothing, and no more does this. */
+static _Noreturn void leave(struct service *s)
+{
+    bool stored = pool_has_stored(s->pool);
+
+    log_write(LOG_WARN, "a server does not answer, leaving at once",
+              LOG_S("stored", stored ? "all" : "not all, the rest is read again"));
+    _exit(stored ? EXIT_CLEAN : EXIT_FAILED);
+}
+
+/* The workers see to their connections to Postgres themselves. What librdkafka waits for it does
+ * not give up: up to a minute for an answer of the broker. */
+static void heed_deadline(struct service *s, int64_t now_ns)
+{
+    if ((!s->draining && !s->renewing) || now_ns < s->deadline_ns) {
+        return;
+    }
+    outbox_cut(s->outbox);
+    if (!s->draining) {
+        return;
+    }
+    maintainer_cut(s->maintainer);
+    if (now_ns >= s->deadline_ns + LEAVE_NS) {
+        leave(s);
+    }
 }
 
 static void heed_signals(struct service *s, int64_t now_ns)
@@ -229,8 +314,9 @@ static int start_clients(struct service *s, struct err *err)
 static void begin_renewal(struct service *s, int64_t now_ns)
 {
     s->renewing = true;
+    set_deadline(s, now_ns);
     outbox_stop(s->outbox);
-    pool_drain(s->pool, now_ns + s->options->drain_seconds * NS_PER_SEC);
+    pool_drain(s->pool, s->deadline_ns);
 }
 
 static int end_renewal(struct service *s, struct err *err)
@@ -262,7 +348,7 @@ static int serve(struct service *s, struct err *err)
 {
     while (!s->quit) {
         int64_t now_ns = clock_mono_ns();
-        bool done = pool_is_done(s->pool);
+        bool done = pool_is_done(s->pool) && outbox_is_done(s->outbox);
 
         if (done && s->renewing && !s->draining) {
             if (end_renewal(s, err) < 0) {
@@ -275,6 +361,7 @@ static int serve(struct service *s, struct err *err)
         wait_ms(s, TICK_MS);
         now_ns = clock_mono_ns();
         heed_signals(s, now_ns);
+        heed_deadline(s, now_ns);
         if (!s->draining && !s->renewing && pool_failure(s->pool)) {
             drain(s, now_ns);
         }

@@ -1,11 +1,8 @@
 #include "consumer/store.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/mem.h"
@@ -53,8 +50,7 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
                             "COMMITs without an answer, by what became of them.", labels);
     }
     copyrows_init(&s->copy);
-    pthread_mutex_init(&s->line_mutex, NULL);
-    s->line = -1;
+    pgline_init(&s->line);
     return s;
 }
 
@@ -64,7 +60,7 @@ void store_free(struct store *s)
         return;
     }
     store_disconnect(s);
-    pthread_mutex_destroy(&s->line_mutex);
+    pgline_free(&s->line);
     store_commit_forget(s);
     store_names_forget(s);
     store_days_forget(s);
@@ -77,28 +73,14 @@ void store_free(struct store *s)
     free(s);
 }
 
-static void set_line(struct store *s, int fd)
-{
-    pthread_mutex_lock(&s->line_mutex);
-    if (s->line >= 0) {
-        close(s->line);
-    }
-    s->line = fd;
-    pthread_mutex_unlock(&s->line_mutex);
-}
-
 void store_cut(struct store *s)
 {
-    pthread_mutex_lock(&s->line_mutex);
-    if (s->line >= 0) {
-        shutdown(s->line, SHUT_RDWR);
-    }
-    pthread_mutex_unlock(&s->line_mutex);
+    pgline_cut(&s->line);
 }
 
 void store_disconnect(struct store *s)
 {
-    set_line(s, -1);
+    pgline_set(&s->line, -1);
     PQfinish(s->conn);
     s->conn = NULL;
 }
@@ -138,7 +120,7 @@ int store_connect(struct store *s, struct err *err)
         }
         return -1;
     }
-    set_line(s, fcntl(PQsocket(s->conn), F_DUPFD_CLOEXEC, 0));
+    pgline_set(&s->line, PQsocket(s->conn));
     if (pg_run(s->conn, session_sql, err) < 0 || store_fence_prepare(s, err) < 0) {
         store_disconnect(s);
         return store_outage(err);

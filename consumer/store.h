@@ -54,8 +54,7 @@ int store_connect(struct store *s, struct err *err) MUST_CHECK;
 bool store_is_connected(const struct store *s);
 
 /* The one call that another thread may make: whatever call is waiting for the server fails soon,
- * as when the connection is lost. A server that is stopped, or behind a network that swallows
- * packets, would let it wait for ever. */
+ * as when the connection is lost (common/pgline.h). */
 void store_cut(struct store *s);
 
 struct store_claim {

@@ -17,13 +17,13 @@
 #ifndef CONSUMER_STORE_INTERNAL_H
 #define CONSUMER_STORE_INTERNAL_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"
 #include "common/pg.h"
+#include "common/pgline.h"
 #include "consumer/copyrows.h"
 #include "consumer/store.h"
 
@@ -76,8 +76,7 @@ struct copy_place {
 struct store {
     struct store_settings settings; /* its strings are ours */
     PGconn *conn;
-    pthread_mutex_t line_mutex;
-    int line; /* the connection's socket, duplicated so that store_cut cannot hit another; or -1 */
+    struct pgline line;    /* what store_cut cuts */
     struct pg_fault fault; /* why the last step failed */
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;

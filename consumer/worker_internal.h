@@ -23,6 +23,7 @@ struct worker_write {
     int64_t cut_ns; /* when its connection is given up */
     size_t rows;    /* at its beginning */
     bool slow;      /* it takes long, and that was said */
+    bool given_up;  /* its connection is, and that was said */
     /* set by the errand */
     int rc;
     struct err err;

@@ -217,9 +217,12 @@ static void cut_stalled(struct worker *w, struct worker_write *write)
     if (now_ns < write->cut_ns) {
         return;
     }
-    log_write(LOG_ERROR, "Postgres does not answer, its connection is given up",
-              LOG_I("seconds", (now_ns - write->begun_ns) / NS_PER_SEC),
-              LOG_I("worker", w->number));
+    if (!write->given_up) {
+        write->given_up = true;
+        log_write(LOG_ERROR, "Postgres does not answer, its connection is given up",
+                  LOG_I("seconds", (now_ns - write->begun_ns) / NS_PER_SEC),
+                  LOG_I("worker", w->number));
+    }
     store_cut(w->store);
     write->cut_ns = now_ns + NS_PER_SEC;
 }
@@ -255,12 +258,11 @@ int worker_store_settle(struct worker *w, struct err *err)
 
 int worker_store_all(struct worker *w, struct err *err)
 {
-    uint64_t failures;
+    uint64_t failures = w->failures;
 
     if (worker_store_settle(w, err) < 0) {
         return -1;
     }
-    failures = w->failures;
     while (w->failures == failures && worker_store_start(w)) {
         if (worker_store_settle(w, err) < 0) {
             return -1;

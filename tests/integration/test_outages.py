@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import signal
 
 import psycopg2
 import pytest
@@ -96,6 +97,43 @@ def test_a_server_that_does_not_answer_is_given_up_and_loses_nothing(pipeline):
     assert len(consumer.has_line(PAUSED)) == 1
     assert len(consumer.has_line('msg="partition given"')) == given
     consumer.terminate()
+
+
+def test_a_consumer_ends_by_its_deadline_though_postgres_does_not_answer(pipeline):
+    """What it holds is read again; rollups, stale sites and the outbox have asked something as well."""
+    consumer = pipeline.consumer("--drain-seconds", "2").wait_until_ready()
+    produce(pipeline, "before", 100)
+    pipeline.wait_until_stored()
+    pipeline.postgres.pause()
+    try:
+        produce(pipeline, "during", 100)
+        consumer.wait_for_line('msg="Postgres takes long to store a batch"')
+        consumer.signal(signal.SIGTERM)
+        assert consumer.wait(20) == 1
+        assert "messages are not stored; they will be read again" in consumer.lines[-1]
+        assert len(consumer.has_line('msg="Postgres does not answer')) == 1
+        assert not consumer.has_line('msg="rollups wait"'), "that was our own doing"
+    finally:
+        pipeline.postgres.go_on()
+    after = pipeline.consumer().wait_until_ready()
+    assert_stored_once(pipeline, 200, after)
+    after.terminate()
+
+
+def test_a_consumer_ends_at_once_while_another_migrates(pipeline):
+    assert sitewatch.run("consumer", "migrate", env=pipeline.env).returncode == 0
+    other = psycopg2.connect(pipeline.postgres.dsn(pipeline.database))
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(1936290917, 1)")
+        consumer = pipeline.consumer("--drain-seconds", "60")
+        process.wait_for(lambda: pipeline.query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                                                "AND database = (SELECT oid FROM pg_database WHERE datname = "
+                                                "current_database())"), "it to wait for the lock")
+        consumer.terminate(10)
+        assert re.search('level=info msg="stopped', consumer.lines[-1])
+    finally:
+        other.close()
 
 
 def test_a_server_that_takes_long_is_told_of_and_waited_for(pipeline):
@@ -234,3 +272,18 @@ def test_a_right_to_read_that_is_taken_and_given_back(programs, postgres, tmp_pa
         pipeline.close()
     finally:
         broker.close()
+
+
+def test_a_consumer_ends_by_its_deadline_though_kafka_does_not_answer(pipeline):
+    """The commit of offsets that only lag tools read is on its way when the broker stands still."""
+    consumer = pipeline.consumer("--drain-seconds", "1").wait_until_ready()
+    produce(pipeline, "before", 100)
+    pipeline.wait_until_stored()
+    pipeline.kafka.pause()
+    try:
+        consumer.terminate(20)
+    finally:
+        pipeline.kafka.go_on()
+    after = pipeline.consumer().wait_until_ready(60)
+    assert_stored_once(pipeline, 100, after)
+    after.terminate()
