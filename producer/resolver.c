@@ -3,6 +3,11 @@
  * goes through WAITING (too many others are with c-ares), ASKED and DONE. c-ares' callback only
  * notes the answer down and makes it DONE; settle() hands it out, when c-ares is not on the stack
  * any more, so that a caller may ask and cancel what it likes from within its call.
+ *
+ * When a connection by TCP breaks, or is closed, c-ares 1.18 takes all that it is asking of that
+ * server, by UDP too, for failed once; for an answer that is cut off it asks by TCP. So one name
+ * with a long answer, and a server that does not speak TCP, would make all other names fail. Once
+ * TCP was used, what fails so is asked for again by a second asker that uses UDP alone.
  */
 #include "producer/resolver.h"
 
@@ -38,7 +43,8 @@ struct lookup {
     TAILQ_HEAD(, resolver_request) requests;
     enum lookup_state state;
     int64_t asked_ns;
-    int ai_family;         /* what c-ares is asked for now */
+    struct asker *asker;   /* who is asked now, or was last */
+    int ai_family;         /* what it is asked for */
     uint64_t heard_before; /* the resolver's `heard` when it was asked */
     int status;            /* c-ares' */
     int ttl_s;             /* the smallest of all records */
@@ -47,15 +53,22 @@ struct lookup {
 
 TAILQ_HEAD(lookup_list, lookup);
 
-struct resolver {
+/* c-ares, and what it does for us. */
+struct asker {
+    struct resolver *resolver;
     ares_channel channel;
+    size_t asked; /* lookups that are with it */
+};
+
+struct resolver {
+    struct asker usual, by_udp;
+    bool used_tcp; /* the usual one, ever */
     struct loop *loop;
     int64_t ttl_min_s, ttl_max_s, negative_ttl_s;
     struct resolver_hosts *hosts;
     struct resolver_cache *cache;
     struct name_table lookups; /* all of them */
     struct lookup_list waiting, done;
-    size_t asked;   /* lookups that are with c-ares */
     uint64_t heard; /* how often something came from a server */
     bool refused;   /* the last that came was that a server is not there */
     struct metric *counts[RESOLVER_BAD_NAME + 1]; /* by outcome */
@@ -68,13 +81,17 @@ static void on_ready(void *context, int fd, unsigned ready);
 
 static void on_socket(void *context, ares_socket_t fd, int readable, int writable)
 {
-    struct resolver *r = context;
+    struct asker *asker = context;
+    struct resolver *r = asker->resolver;
     unsigned events = (readable ? LOOP_READ : 0u) | (writable ? LOOP_WRITE : 0u);
     struct err err;
 
+    if (writable) { /* with UDP c-ares has nothing to wait for, but for a buffer that is full */
+        r->used_tcp = true;
+    }
     if (events == 0) {
         loop_unwatch(r->loop, fd);
-    } else if (loop_watch(r->loop, fd, events, on_ready, r, &err) < 0) {
+    } else if (loop_watch(r->loop, fd, events, on_ready, asker, &err) < 0) {
         return; /* nothing will be heard from it, and c-ares goes on after its time-out */
     }
 }
@@ -93,7 +110,7 @@ static void on_addrinfo(void *context, int status, int timeouts, struct ares_add
         ares_freeaddrinfo(result);
     }
     lookup->state = DONE;
-    r->asked--;
+    lookup->asker->asked--;
     TAILQ_INSERT_TAIL(&r->done, lookup, link);
 }
 
@@ -118,9 +135,11 @@ static int true_status(const struct lookup *lookup)
 {
     const struct resolver *r = lookup->resolver;
     bool heard = r->heard != lookup->heard_before;
+    bool empty = lookup->status == ARES_ENODATA ||
+                 (lookup->status == ARES_SUCCESS && lookup->found.count == 0);
 
-    if (lookup->status == ARES_SUCCESS && lookup->found.count == 0) {
-        return ARES_ENODATA;
+    if (empty) { /* where cut off answers are taken, there may be what it does not have */
+        return lookup->asker == &r->by_udp ? ARES_ESERVFAIL : ARES_ENODATA;
     }
     if (lookup->status == ARES_ETIMEOUT && !heard && r->refused) {
         return ARES_ECONNREFUSED;
@@ -193,7 +212,7 @@ static void lookup_deliver(struct lookup *lookup)
 
 /* --- Asking --- */
 
-static void lookup_ask(struct lookup *lookup, int ai_family)
+static void lookup_ask(struct lookup *lookup, struct asker *asker, int ai_family)
 {
     struct resolver *r = lookup->resolver;
     struct ares_addrinfo_hints hints = {
@@ -203,10 +222,11 @@ static void lookup_ask(struct lookup *lookup, int ai_family)
     };
 
     lookup->state = ASKED;
+    lookup->asker = asker;
     lookup->ai_family = ai_family;
     lookup->heard_before = r->heard;
-    r->asked++;
-    ares_getaddrinfo(r->channel, lookup->node.name, NULL, &hints, on_addrinfo, lookup);
+    asker->asked++;
+    ares_getaddrinfo(asker->channel, lookup->node.name, NULL, &hints, on_addrinfo, lookup);
 }
 
 /*
@@ -223,18 +243,31 @@ static int family_to_confirm(const struct lookup *lookup)
     return any && lookup->ai_family == AF_INET ? AF_INET6 : 0;
 }
 
+/* It may have failed because another one's connection did. */
+static bool may_be_anothers(const struct lookup *lookup)
+{
+    const struct resolver *r = lookup->resolver;
+
+    return r->used_tcp && lookup->asker == &r->usual && lookup->status == ARES_ECONNREFUSED;
+}
+
 /* Whether a lookup that may be DONE was delivered, and is gone. */
 static bool lookup_settle(struct lookup *lookup)
 {
+    struct resolver *r = lookup->resolver;
+
     while (lookup->state == DONE) {
         int again = family_to_confirm(lookup);
 
-        TAILQ_REMOVE(&lookup->resolver->done, lookup, link);
-        if (again == 0) {
+        TAILQ_REMOVE(&r->done, lookup, link);
+        if (may_be_anothers(lookup)) {
+            lookup_ask(lookup, &r->by_udp, lookup->ai_family);
+        } else if (again != 0) {
+            lookup_ask(lookup, &r->usual, again);
+        } else {
             lookup_deliver(lookup);
             return true;
         }
-        lookup_ask(lookup, again);
     }
     return false;
 }
@@ -243,7 +276,8 @@ static void ask_waiting(struct resolver *r)
 {
     struct lookup *lookup;
 
-    while (r->asked < RESOLVER_LOOKUPS_MAX && (lookup = TAILQ_FIRST(&r->waiting)) != NULL) {
+    while (r->usual.asked + r->by_udp.asked < RESOLVER_LOOKUPS_MAX &&
+           (lookup = TAILQ_FIRST(&r->waiting)) != NULL) {
         static const int ai_families[] = {
             [RESOLVER_ANY] = AF_UNSPEC,
             [RESOLVER_IPV4] = AF_INET,
@@ -251,7 +285,7 @@ static void ask_waiting(struct resolver *r)
         };
 
         TAILQ_REMOVE(&r->waiting, lookup, link);
-        lookup_ask(lookup, ai_families[lookup->node.family]);
+        lookup_ask(lookup, &r->usual, ai_families[lookup->node.family]);
     }
 }
 
@@ -269,7 +303,8 @@ static void settle(struct resolver *r)
 
 static void on_ready(void *context, int fd, unsigned ready)
 {
-    struct resolver *r = context;
+    struct asker *asker = context;
+    struct resolver *r = asker->resolver;
 
     if (ready & LOOP_FAIL) {
         r->refused = true;
@@ -277,7 +312,7 @@ static void on_ready(void *context, int fd, unsigned ready)
         r->refused = false;
         r->heard++;
     }
-    ares_process_fd(r->channel, (ready & (LOOP_READ | LOOP_FAIL)) ? fd : ARES_SOCKET_BAD,
+    ares_process_fd(asker->channel, (ready & (LOOP_READ | LOOP_FAIL)) ? fd : ARES_SOCKET_BAD,
                     (ready & (LOOP_WRITE | LOOP_FAIL)) ? fd : ARES_SOCKET_BAD);
     settle(r);
 }
@@ -368,26 +403,40 @@ void resolver_cancel(struct resolver *r, struct resolver_request *request)
 
 /* --- Time --- */
 
-int64_t resolver_next_due_ns(const struct resolver *r)
+static int64_t asker_next_due_ns(const struct asker *asker)
 {
     struct timeval tv;
 
-    if (!TAILQ_EMPTY(&r->done)) {
-        return 0;
-    }
-    if (r->asked == 0 || ares_timeout(r->channel, NULL, &tv) == NULL) {
+    if (asker->asked == 0 || ares_timeout(asker->channel, NULL, &tv) == NULL) {
         return TIME_NEVER;
     }
     /* c-ares 1.18 rounds down to a millisecond: without another one we would come too early. */
     return clock_mono_ns() + tv.tv_sec * NS_PER_SEC + tv.tv_usec * NS_PER_US + NS_PER_MS;
 }
 
+int64_t resolver_next_due_ns(const struct resolver *r)
+{
+    if (!TAILQ_EMPTY(&r->done)) {
+        return 0;
+    }
+    int64_t usual_ns = asker_next_due_ns(&r->usual);
+    int64_t by_udp_ns = asker_next_due_ns(&r->by_udp);
+
+    return usual_ns < by_udp_ns ? usual_ns : by_udp_ns;
+}
+
+static void asker_run_due(const struct asker *asker)
+{
+    if (asker->asked > 0) {
+        ares_process_fd(asker->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    }
+}
+
 void resolver_run_due(struct resolver *r, int64_t now_ns)
 {
     (void)now_ns; /* c-ares reads the clock itself */
-    if (r->asked > 0) {
-        ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    }
+    asker_run_due(&r->usual);
+    asker_run_due(&r->by_udp);
     settle(r);
 }
 
@@ -413,10 +462,27 @@ int resolver_check(const struct resolver_settings *settings, struct err *err)
 {
     ares_channel channel;
 
-    if (resolver_channel_open(settings, on_socket, NULL, &channel, err) < 0) {
+    if (resolver_channel_open(settings, RESOLVER_UDP_AND_TCP, on_socket, NULL, &channel, err) < 0) {
         return -1;
     }
     ares_destroy(channel);
+    return 0;
+}
+
+static int askers_open(struct resolver *r, const struct resolver_settings *settings,
+                       struct err *err)
+{
+    r->usual.resolver = r;
+    r->by_udp.resolver = r;
+    if (resolver_channel_open(settings, RESOLVER_UDP_AND_TCP, on_socket, &r->usual,
+                              &r->usual.channel, err) < 0) {
+        return -1;
+    }
+    if (resolver_channel_open(settings, RESOLVER_UDP_ALONE, on_socket, &r->by_udp,
+                              &r->by_udp.channel, err) < 0) {
+        ares_destroy(r->usual.channel);
+        return -1;
+    }
     return 0;
 }
 
@@ -425,7 +491,7 @@ struct resolver *resolver_new(const struct resolver_settings *settings, struct l
 {
     struct resolver *r = mem_alloc(1, sizeof(*r));
 
-    if (resolver_channel_open(settings, on_socket, r, &r->channel, err) < 0) {
+    if (askers_open(r, settings, err) < 0) {
         free(r);
         return NULL;
     }
@@ -449,7 +515,8 @@ void resolver_free(struct resolver *r)
     if (r == NULL) {
         return;
     }
-    ares_destroy(r->channel); /* ends what it was asked, through on_addrinfo */
+    ares_destroy(r->usual.channel); /* ends what it was asked, through on_addrinfo */
+    ares_destroy(r->by_udp.channel);
     while ((node = name_table_drain(&r->lookups)) != NULL) {
         lookup_free((struct lookup *)node);
     }

@@ -17,14 +17,16 @@ static void open_library(void)
     library_status = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static int open_channel(const struct resolver_settings *settings, ares_sock_state_cb on_socket,
-                        void *context, ares_channel *channel, struct err *err)
+static int open_channel(const struct resolver_settings *settings, enum resolver_transport transport,
+                        ares_sock_state_cb on_socket, void *context, ares_channel *channel,
+                        struct err *err)
 {
     static char servers_alone[] = "b"; /* the hosts file is resolver_hosts' */
     struct ares_options options = {
         /* A host of a URL is a whole name: a search domain behind it would be another site. 1.18
          * does not heed the flag, but that there are no domains. */
-        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES |
+                 (transport == RESOLVER_UDP_ALONE ? ARES_FLAG_IGNTC : 0),
         .ndomains = 0,
         .timeout = (int)settings->timeout_ms,
         .tries = (int)settings->tries,
@@ -51,7 +53,8 @@ static int open_channel(const struct resolver_settings *settings, ares_sock_stat
     return 0;
 }
 
-int resolver_channel_open(const struct resolver_settings *settings, ares_sock_state_cb on_socket,
+int resolver_channel_open(const struct resolver_settings *settings,
+                          enum resolver_transport transport, ares_sock_state_cb on_socket,
                           void *context, ares_channel *channel, struct err *err)
 {
     const char *servers = settings->servers;
@@ -59,7 +62,7 @@ int resolver_channel_open(const struct resolver_settings *settings, ares_sock_st
 
     assert(settings->timeout_ms > 0 && settings->timeout_ms <= INT_MAX);
     assert(settings->tries > 0 && settings->tries <= INT_MAX);
-    if (open_channel(settings, on_socket, context, &opened, err) < 0) {
+    if (open_channel(settings, transport, on_socket, context, &opened, err) < 0) {
         return -1;
     }
     /* An empty list would be taken, and then nobody asked. */

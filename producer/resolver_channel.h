@@ -14,9 +14,13 @@
 #include "producer/resolver.h"
 #include "producer/resolver_host.h"
 
+/* Whether an answer that was cut off is asked for again by TCP, or taken as it is. */
+enum resolver_transport { RESOLVER_UDP_AND_TCP, RESOLVER_UDP_ALONE };
+
 /* on_socket and its context as ARES_OPT_SOCK_STATE_CB. The caller ends the channel with
  * ares_destroy. ERR_INVALID for servers that are no addresses, ERR_FATAL otherwise. */
-int resolver_channel_open(const struct resolver_settings *settings, ares_sock_state_cb on_socket,
+int resolver_channel_open(const struct resolver_settings *settings,
+                          enum resolver_transport transport, ares_sock_state_cb on_socket,
                           void *context, ares_channel *channel, struct err *err) MUST_CHECK;
 
 enum resolver_outcome resolver_channel_outcome(int status);

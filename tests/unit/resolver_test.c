@@ -30,6 +30,12 @@
     LABEL_63 "." LABEL_63 "." LABEL_63 "."                                                         \
              "aaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgg"
 
+struct held {
+    struct sockaddr_storage from;
+    socklen_t from_len;
+    struct dns_message answer;
+};
+
 struct stand {
     struct loop *loop;
     struct metrics *metrics;
@@ -38,6 +44,9 @@ struct stand {
     int fd;
     char servers[64];
     size_t queries;
+    const char *held_name; /* queries for it are answered when they are let go */
+    struct held held[8];
+    size_t held_count;
 };
 
 /* What a caller got. */
@@ -65,7 +74,13 @@ static bool serve_one(struct stand *stand, int fd)
         return false;
     }
     stand->queries++;
-    if (dns_answer(&stand->zone, query, (size_t)len, &question, &answer)) {
+
+    bool any = dns_answer(&stand->zone, query, (size_t)len, &question, &answer);
+
+    if (stand->held_name != NULL && strcmp(question.name, stand->held_name) == 0) {
+        assert_true(stand->held_count < ROWS(stand->held));
+        stand->held[stand->held_count++] = (struct held){from, from_len, answer};
+    } else if (any) {
         sendto(fd, answer.bytes, answer.len, 0, (struct sockaddr *)&from, from_len);
     }
     return true;
@@ -76,6 +91,17 @@ static void on_query(void *context, int fd, unsigned ready)
     assert_int_equal(ready, LOOP_READ);
     while (serve_one(context, fd)) {
     }
+}
+
+static void stand_let_go(struct stand *stand)
+{
+    for (size_t i = 0; i < stand->held_count; i++) {
+        const struct held *held = &stand->held[i];
+
+        sendto(stand->fd, held->answer.bytes, held->answer.len, 0,
+               (const struct sockaddr *)&held->from, held->from_len);
+    }
+    stand->held_name = NULL;
 }
 
 static int bound_socket(char servers[64])
@@ -117,6 +143,8 @@ static void stand_up(struct stand *stand, const char *zone, int64_t timeout_ms, 
 
     assert_true(dns_zone_read(&stand->zone, zone, &line));
     stand->queries = 0;
+    stand->held_name = NULL;
+    stand->held_count = 0;
     stand->fd = bound_socket(stand->servers);
     stand->loop = loop_new(&err);
     assert_non_null(stand->loop);
@@ -300,7 +328,7 @@ static const struct {
      RESOLVER_FAILURE, "", 2},
     {"a server that fails", "a.test SERVFAIL", "a.test", RESOLVER_IPV4, RESOLVER_FAILURE, "", 1},
     {"a server that refuses", "a.test REFUSED", "a.test", RESOLVER_ANY, RESOLVER_FAILURE, "", 2},
-    {"a truncated answer, and no server by TCP", "a.test A 192.0.2.1\na.test TRUNCATED", "a.test",
+    {"a truncated answer without an address, and no server by TCP", "a.test TRUNCATED", "a.test",
      RESOLVER_IPV4, RESOLVER_FAILURE, "", 1},
     {"a chain of aliases without an end", "a.test CNAME b.test\nb.test CNAME a.test", "a.test",
      RESOLVER_IPV4, RESOLVER_NOT_FOUND, "", 1},
@@ -575,6 +603,76 @@ static void test_more_lookups_than_at_a_time(void **state)
     stand_down(&stand);
 }
 
+/* --- A server that does not keep what it has by TCP --- */
+
+static void on_stream(void *context, int fd, unsigned ready)
+{
+    size_t *streams = context;
+    int stream = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    assert_int_equal(ready, LOOP_READ);
+    assert_true(stream >= 0);
+    close(stream); /* with the question in it, or before it */
+    (*streams)++;
+}
+
+/* At the port that the stand has by UDP. */
+static int listening_socket(const struct stand *stand)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)strtoul(strchr(stand->servers, ':') + 1, NULL, 10));
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    return fd;
+}
+
+static void test_a_server_that_closes_streams(void **state)
+{
+    static const struct {
+        const char *name, *zone;
+        enum resolver_outcome outcome; /* of cut.test */
+        const char *addresses;
+    } rows[] = {
+        {"a long answer without an address, which is not to be had",
+         "late.test A 192.0.2.2\ncut.test TRUNCATED", RESOLVER_FAILURE, ""},
+        {"a long answer of which some addresses are to be had",
+         "late.test A 192.0.2.2\ncut.test A 192.0.2.1\ncut.test TRUNCATED", RESOLVER_FOUND,
+         "192.0.2.1"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct caller late = {0};
+        struct stand stand;
+        struct err err;
+        size_t streams = 0;
+
+        print_message("  %s, and a name that has nothing to do with it\n", rows[i].name);
+        stand_up(&stand, rows[i].zone, 2000, 2);
+        stand.held_name = "late.test";
+
+        int fd = listening_socket(&stand);
+
+        assert_int_equal(loop_watch(stand.loop, fd, LOOP_READ, on_stream, &streams, &err), 0);
+        begin(&stand, &late, "late.test", RESOLVER_IPV4, NOW);
+        struct caller cut = ask(&stand, "cut.test", RESOLVER_IPV4, NOW);
+
+        assert_true(streams > 0);
+        assert_int_equal(cut.answer.outcome, rows[i].outcome);
+        assert_string_equal(texts(&cut.answer), rows[i].addresses);
+        stand_let_go(&stand);
+        finish(&stand, &late);
+        assert_int_equal(late.answer.outcome, RESOLVER_FOUND);
+        assert_string_equal(texts(&late.answer), "192.0.2.2");
+        stand_down(&stand);
+        close(fd);
+    }
+}
+
 /* --- When nothing comes, or nothing of use --- */
 
 static void test_silence(void **state)
@@ -770,6 +868,7 @@ int main(void)
         cmocka_unit_test(test_callers),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_more_lookups_than_at_a_time),
+        cmocka_unit_test(test_a_server_that_closes_streams),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_servers),
         cmocka_unit_test(test_a_server_that_is_gone),
