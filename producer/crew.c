@@ -175,16 +175,21 @@ struct crew *crew_new(const struct crew_settings *settings, struct loader *loade
             goto fail;
         }
     }
-    for (size_t i = 0; i < settings->loops; i++) { /* now that all metrics are made */
-        if (worker_start(&c->workers[i], err) < 0) {
-            goto fail;
-        }
-    }
     return c;
 
 fail:
     crew_free(c);
     return NULL;
+}
+
+int crew_start(struct crew *c, struct err *err)
+{
+    for (size_t i = 0; i < c->settings.loops; i++) {
+        if (worker_start(&c->workers[i], err) < 0) {
+            return -1;
+        }
+    }
+    return 0;
 }
 
 void crew_free(struct crew *c)

@@ -35,10 +35,12 @@ struct crew_settings {
 
 struct crew;
 
-/* Starts the threads. Borrows the strings and the loader, which has a part for each loop. NULL and
- * ERR_FATAL on failure. */
+/* Borrows the strings and the loader, which has a part for each loop. NULL and ERR_FATAL on
+ * failure. */
 struct crew *crew_new(const struct crew_settings *settings, struct loader *loader,
                       struct metrics *m, struct err *err);
+/* Starts the threads: checks are made from here on. Once; ERR_FATAL on failure. */
+int crew_start(struct crew *c, struct err *err) MUST_CHECK;
 /* Ends the threads, with what they have in flight. */
 void crew_free(struct crew *c);
 

@@ -229,6 +229,11 @@ int options_check(const struct options *o, struct err *err)
     if (o->watch && o->once) {
         return err_set(err, ERR_INVALID, "give --once or --watch, not both");
     }
+    if (o->once && o->output == OUTPUT_KAFKA) {
+        return err_set(err, ERR_INVALID,
+                       "--once sends nothing to Kafka: take --output kafka (OUTPUT) away, or give "
+                       "--output auto");
+    }
     if (o->watch && o->output == OUTPUT_JSON) {
         return err_set(err, ERR_INVALID, "--watch and --output json are both for the terminal");
     }

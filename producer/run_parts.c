@@ -117,7 +117,7 @@ static int64_t start_seconds(const struct options *o)
     }
 }
 
-static int start_crew(struct service *s, const char *version, struct err *err)
+static int make_crew(struct service *s, const char *version, struct err *err)
 {
     const struct options *o = s->options;
     struct crew_settings settings = {
@@ -276,10 +276,12 @@ int run_parts_start(struct service *s, const char *version, struct err *err)
         kafka_files_init(&s->kafka_files, &s->options->kafka, s->metrics);
     }
     if (start_publish(s, err) < 0 || start_selfprobe(s, err) < 0 ||
-        start_crew(s, version, err) < 0 || start_shards(s, err) < 0) {
+        make_crew(s, version, err) < 0 || start_shards(s, err) < 0) {
         return -1;
     }
-    return start_admin(s, err);
+    /* Last, as what reads the metrics comes after all that makes some, and no check is made before
+     * it is known that the rest is there. */
+    return start_admin(s, err) < 0 ? -1 : crew_start(s->crew, err);
 }
 
 /* --- End --- */

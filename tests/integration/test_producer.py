@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import signal
+import socket
 import time
 
 import pytest
@@ -161,6 +162,19 @@ def test_sighup_takes_new_sites_over_and_a_bad_file_keeps_the_old_ones(sited, pi
     producer.terminate()
 
 
+def test_a_producer_that_cannot_listen_ends_before_it_checks(sited, no_kafka):
+    """One that is started again and again would check its sites each time."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        there = f"127.0.0.1:{taken.getsockname()[1]}"
+        for listen, status in [("nonsense", 2), (there, 1)] + 5 * [("192.0.2.1:80", 1)]:  # not ours
+            done = sitewatch.run("producer", "--output", "json", "--url", sited.url("/ok?listens"),
+                                 env={**no_kafka, "LISTEN": listen})
+            assert done.returncode == status, done.stderr
+            assert f'listen: "{listen}"' in done.stderr.splitlines()[-1]
+            assert done.stdout == ""
+    assert not sited.counts("/ok?listens")
+
+
 @pytest.mark.parametrize(("args", "asked"), [
     ([], {"rare"}), (["--check-on-start"], {"rare", "often"}), (["--check-on-start=no"], set()),
 ], ids=" ".join)
@@ -304,7 +318,9 @@ def test_a_malformed_targets_file_is_one_line_with_file_and_line(path, no_kafka)
 @pytest.mark.parametrize("args", [
     ["--no-such-flag"], ["--url"], ["--url", "ftp://example.com/"], ["--url", "http://x/", "--seconds", "0"],
     ["--url", "http://x/", "--seconds", "5", "--pattern", "("], ["--targets-file", "/nonexistent.conf"], [],
-], ids=["unknown flag", "no value", "not http", "interval 0", "broken pattern", "no file", "no site"])
+    ["--url", "http://x/", "--once", "--output", "kafka"], ["--url", "http://x/", "--once", "--watch"],
+], ids=["unknown flag", "no value", "not http", "interval 0", "broken pattern", "no file", "no site",
+        "once into Kafka", "once and for ever"])
 def test_a_wrong_command_line_ends_with_2_and_one_line(args, no_kafka):
     done = sitewatch.run("producer", *args, env=no_kafka)
     assert done.returncode == 2, (done.returncode, done.stderr)

@@ -113,6 +113,7 @@ static void start(struct stand *s, const char *path, bool once, bool room)
     assert_non_null(s->loader);
     s->crew = crew_new(&settings, s->loader, s->metrics, &err);
     assert_non_null(s->crew);
+    assert_int_equal(crew_start(s->crew, &err), 0);
 }
 
 static void stop(struct stand *s)
