@@ -1,11 +1,13 @@
 #include "producer/judge.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 
 #define SECONDS_PER_DAY INT64_C(86400)
 #define JSON_SHOWN_MAX 72 /* bytes of a path, a value or what it should be, in a message */
+#define URL_SHOWN_MAX 120 /* bytes of a URL, in a message */
 
 /* "200-299,301", as it is written in the site. */
 static void status_set_text(const struct status_set *set, char *out, size_t size)
@@ -42,6 +44,19 @@ static void judge_status(const struct site *site, const struct probe_result *res
     find_down(verdict, ERROR_STATUS);
     snprintf(verdict->message, sizeof(verdict->message), "status %d is not in %s",
              (int)result->http_status, wanted);
+}
+
+/* Where redirects led to is told beside the response: without one, the message has to. */
+static void describe_failure(const struct probe_result *result, struct verdict *verdict)
+{
+    const char *words = result->error_message == NULL ? "" : result->error_message;
+
+    if (result->final_url == NULL || result->http_status != 0) {
+        snprintf(verdict->message, sizeof(verdict->message), "%s", words);
+        return;
+    }
+    snprintf(verdict->message, sizeof(verdict->message), "redirected to %.*s%s: %s", URL_SHOWN_MAX,
+             result->final_url, strlen(result->final_url) > URL_SHOWN_MAX ? "..." : "", words);
 }
 
 /* A HEAD or an empty answer has no body: the pattern is then searched in nothing. */
@@ -206,8 +221,7 @@ void judge(const struct site *site, const struct judge_patterns *patterns,
         verdict->error = result->error;
         verdict->phase = result->error_phase;
         verdict->status = error_type_status(result->error);
-        snprintf(verdict->message, sizeof(verdict->message), "%s",
-                 result->error_message == NULL ? "" : result->error_message);
+        describe_failure(result, verdict);
         return;
     }
     judge_status(site, result, verdict);

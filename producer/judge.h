@@ -28,7 +28,7 @@ struct verdict {
     enum check_status status;
     enum error_type error; /* ERROR_NONE when up or degraded */
     enum check_phase phase;
-    char message[256]; /* "" when up; for degraded says why */
+    char message[512]; /* "" when up; for degraded says why */
     bool pattern_searched;
     bool pattern_matched;
     struct answers answers; /* owned; freed by verdict_free */

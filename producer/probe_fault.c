@@ -151,11 +151,29 @@ static void tunnel_fault(const struct fault_facts *facts, struct fault *fault)
 
 /* --- All else --- */
 
+/* In TLS 1.3 a client has done its part before the server has looked at its certificate: what it
+ * says of that comes in place of a response. */
+static bool is_late_alert(const struct fault_facts *facts)
+{
+    return facts->code == CURLE_RECV_ERROR && facts->phase == PHASE_WAIT &&
+           strstr(facts->curl_text, "SSL routines:") != NULL &&
+           strstr(facts->curl_text, " alert ") != NULL;
+}
+
 /* libcurl 7.88 has one code for a broken connection and for broken chunks, and only its words
  * tell them apart. */
 static enum error_type receive_type(const struct fault_facts *facts)
 {
+    if (is_late_alert(facts)) {
+        return ERROR_TLS_FAILURE;
+    }
     return strstr(facts->curl_text, "chunk") != NULL ? ERROR_PROTOCOL : ERROR_READ_FAILURE;
+}
+
+/* libcurl says it too when a 100 or 103 came, and then nothing. */
+static enum error_type nothing_type(const struct fault_facts *facts)
+{
+    return facts->phase == PHASE_TRANSFER ? ERROR_READ_FAILURE : ERROR_EMPTY_REPLY;
 }
 
 /* Before there was a response, memory that ran out is our trouble. After, it is libcurl 7.88's
@@ -182,7 +200,7 @@ static enum error_type other_type(const struct fault_facts *facts)
 {
     switch (facts->code) {
     case CURLE_GOT_NOTHING:
-        return ERROR_EMPTY_REPLY;
+        return nothing_type(facts);
     case CURLE_RECV_ERROR:
         return receive_type(facts);
     case CURLE_SEND_ERROR:
@@ -217,16 +235,33 @@ static enum error_type other_type(const struct fault_facts *facts)
     }
 }
 
+/* NULL: libcurl's own will do. */
+static const char *better_words(const struct fault_facts *facts, enum error_type type)
+{
+    if (type == facts->tls->error && facts->tls->message[0] != '\0') {
+        return facts->tls->message;
+    }
+    if (facts->code == CURLE_OUT_OF_MEMORY && type == ERROR_PROTOCOL) {
+        return "a line of the response's headers is too long";
+    }
+    if (strncmp(facts->curl_text, "getpeername()", strlen("getpeername()")) == 0) {
+        return curl_easy_strerror(facts->code); /* its first words are kept, not those of the end */
+    }
+    if (facts->code == CURLE_GOT_NOTHING && type == ERROR_READ_FAILURE) {
+        return "the connection was closed after an interim response";
+    }
+    return NULL;
+}
+
 static void other_fault(const struct fault_facts *facts, struct fault *fault)
 {
     enum error_type type = other_type(facts);
-    const char *words =
-        facts->curl_text[0] != '\0' ? facts->curl_text : curl_easy_strerror(facts->code);
+    const char *words = better_words(facts, type);
 
-    if (type == facts->tls->error && facts->tls->message[0] != '\0') {
-        words = facts->tls->message;
+    if (words == NULL) {
+        words = facts->curl_text[0] != '\0' ? facts->curl_text : curl_easy_strerror(facts->code);
     }
-    fault_set(fault, type, facts->phase, "%s", words);
+    fault_set(fault, type, is_late_alert(facts) ? PHASE_TLS : facts->phase, "%s", words);
 }
 
 void fault_from_curl(const struct fault_facts *facts, struct fault *fault)

@@ -1,8 +1,13 @@
-"""Sessions of TLS sites: resumed when a site asks for it, and never otherwise."""
+"""TLS sites: sessions, resumed when a site asks for it and never otherwise; a certificate of ours that is missing."""
+
+import json
+import socket
+import ssl
+import threading
 
 import pytest
 
-from stand import events, process, sites
+from stand import events, process, sites, sitewatch
 
 
 @pytest.fixture
@@ -38,3 +43,32 @@ def test_a_site_makes_full_handshakes_unless_it_asks_otherwise(programs, tmp_pat
     assert all(event["status"] == "up" for event in seen)
     assert site.server.context.session_stats()["hits"] == 0
     assert site.server.context.session_stats()["accept_good"] >= len(seen)
+
+
+def test_a_client_certificate_that_is_missing_is_the_handshakes_failure(certs):
+    """With TLS 1.3 too, where the server says so when the client has done its part."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certs / "good.pem", certs / "good.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(certs / "ca.pem")
+        context.minimum_version = context.maximum_version = version
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def refuse(listener=listener, context=context):
+                connection, _ = listener.accept()
+                with connection.dup() as held:  # closed at once it could be reset before it is read
+                    with pytest.raises(ssl.SSLError):
+                        context.wrap_socket(connection, server_side=True)
+                    while held.recv(4096):
+                        pass
+
+            server = threading.Thread(target=refuse)
+            server.start()
+            done = sitewatch.run("producer", "--once", "--output", "json", "--url",
+                                 f"https://127.0.0.1:{listener.getsockname()[1]}/",
+                                 env={"SSL_CERT_FILE": str(certs / "ca.pem")})
+            server.join()
+        event = json.loads(done.stdout)
+        events.check(event)
+        assert event["error"]["type"] == "tls_failure" and event["error"]["phase"] == "tls", event
+        assert "alert" in event["error"]["message"], event

@@ -17,9 +17,14 @@
 #define RUNAWAY_BODY                                                                               \
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"
 
+#define URL_REST                                                                                   \
+    "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901" \
+    "23456789"
+
 struct given {
     enum error_type error;
     const char *message;
+    const char *final_url; /* NULL: no redirect was followed */
     int32_t http_status;
     const char *body; /* NULL: none */
     int64_t total_us;
@@ -56,6 +61,33 @@ static const struct {
      CHECK_DOWN,
      ERROR_TIMEOUT,
      "",
+     NULL,
+     false,
+     false},
+    {"a transfer that failed before a response, after a redirect, says where to",
+     {.error = ERROR_CONNECT_REFUSED, .message = "refused", .final_url = "http://b.test/x"},
+     CHECK_DOWN,
+     ERROR_CONNECT_REFUSED,
+     "redirected to http://b.test/x: refused",
+     NULL,
+     false,
+     false},
+    {"of a long URL what fits",
+     {.error = ERROR_TIMEOUT, .message = "late", .final_url = "http://b.test/" URL_REST "12345678"},
+     CHECK_DOWN,
+     ERROR_TIMEOUT,
+     "redirected to http://b.test/" URL_REST "123456...: late",
+     NULL,
+     false,
+     false},
+    {"a response tells it by itself",
+     {.error = ERROR_READ_FAILURE,
+      .message = "cut",
+      .final_url = "http://b.test/x",
+      .http_status = 200},
+     CHECK_DOWN,
+     ERROR_READ_FAILURE,
+     "cut",
      NULL,
      false,
      false},
@@ -428,6 +460,7 @@ static void verdicts(void **state)
             .error = given->error,
             .error_phase = given->error == ERROR_NONE ? PHASE_NONE : PHASE_CONNECT,
             .error_message = given->message,
+            .final_url = given->final_url,
             .http_status = given->http_status,
             .body = given->body,
             .body_len = given->body == NULL ? 0 : strlen(given->body),

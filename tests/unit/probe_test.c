@@ -58,6 +58,7 @@ static const struct odd_reply replies[] = {
      "http/1.1 200 OK\r\n folded: line\r\nContent-Length: 0\r\n\r\n", NULL},
     {"127.0.0.1:1", ODD_CLOSE, OK_200 " folded: line\r\n\r\n", NULL}, /* of a CONNECT */
     {"/status-alone", ODD_CLOSE, OK_200, NULL},
+    {"/continue-alone", ODD_CLOSE, "HTTP/1.1 100 Continue\r\n\r\n", NULL},
     {"/cut-header", ODD_CLOSE, OK_200 "Content-Length: 5\r\nContent-Ty", NULL},
     {"/long-first", ODD_CLOSE,
      OK_200 "X-Long:" TIMES_8(TIMES_8(TIMES_8(" 0123 56789 1234")))
@@ -317,6 +318,8 @@ static void bad_responses_fail(void **state)
         {"reset within the body", "/reset-in-body", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"closed after the status line", "/status-alone", ERROR_READ_FAILURE, PHASE_TRANSFER,
          "within the response headers", 200},
+        {"closed after a 100", "/continue-alone", ERROR_READ_FAILURE, PHASE_TRANSFER, "interim",
+         100},
         {"closed within a header", "/cut-header", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"closed within the body", "/cut", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
         {"closed within a chunk", "/cut-chunk", ERROR_READ_FAILURE, PHASE_TRANSFER, "", 200},
