@@ -64,6 +64,13 @@ static struct store_settings store_settings(const struct options *o)
     };
 }
 
+/* Of what all workers have. With more of them each has fewer sites, so that a batch holds as many
+ * checks of a site, and all batches no more memory, than with one. */
+static int64_t share(const struct options *o, int64_t all)
+{
+    return (all + o->workers - 1) / o->workers;
+}
+
 static struct worker_settings worker_settings(const struct options *o)
 {
     return (struct worker_settings){
@@ -78,8 +85,8 @@ static struct worker_settings worker_settings(const struct options *o)
                 .fetch_mb = o->fetch_mb,
             },
         .topic_dead_letter = o->topic_dead_letter,
-        .batch_rows = o->batch_rows,
-        .batch_bytes = o->batch_mb * 1024 * 1024,
+        .batch_rows = share(o, o->batch_rows),
+        .batch_bytes = share(o, o->batch_mb * 1024 * 1024),
         .batch_ms = o->batch_ms,
         .answer_ms = o->answer_seconds * MS_PER_SEC,
     };

@@ -244,6 +244,17 @@ def test_a_batch_is_stored_when_it_holds_as_much_as_it_may(pipeline):
     assert pipeline.count() == 10_000, "at its end it stores what it holds"
 
 
+def test_workers_share_what_a_batch_may_hold(pipeline):
+    pipeline.kafka.produce(pipeline.success, [
+        {"value": numbered(f"share{i}", i % 50), "key": f"k{i}"} for i in range(8_000)])
+    consumer = pipeline.consumer(WORKERS="2", BATCH_ROWS="1900").wait_until_ready()
+    pipeline.wait_until_stored()
+    metrics = consumer.metrics()
+    assert metrics["sitewatch_batch_rows_sum"] == 8_000
+    assert metrics['sitewatch_batch_rows_bucket{le="1000.0"}'] == metrics["sitewatch_batch_rows_count"]
+    consumer.terminate()
+
+
 def test_a_batch_of_many_rows_is_stored_before_it_is_old(pipeline):
     consumer = pipeline.consumer(BATCH_MS="60000").wait_until_ready()
     pipeline.kafka.produce(pipeline.success, [{"value": numbered(f"many{i // 50}", i % 50)} for i in range(12_000)])
