@@ -301,7 +301,10 @@ def test_what_is_said_to_the_api_is_checked_within_two_seconds(topic, pipeline, 
     consumer, producer = pipeline.consumer(), topic.producer("a", **key)
     api = Api(postgres, programs, pipeline.database).start(API_ALLOW_OPTIONS="allow_private", **key)
     consumer.wait_for_line("telling the topic of the sites")
-    producer.wait_until_ready()
+    producer.wait_for_line('msg="shards were read"', 60)
+    # With the first change the consumer opens the topic, which waits for a new broker's coordinator.
+    api.post(url=topic.sited.url(topic.path(3)), seconds=300, allow_private=True)
+    topic.wait_for_requests((3,))
 
     began = time.monotonic()
     site = api.post(url=topic.sited.url(topic.path(1)), seconds=300, allow_private=True)
@@ -316,9 +319,9 @@ def test_what_is_said_to_the_api_is_checked_within_two_seconds(topic, pipeline, 
     topic.wait_for_requests((1,), 3, seconds=60)  # when it changed, and at two slots of the new grid
     assert time.monotonic() - began < 2 + 2 * 5 or not ASSERT_TIMES
     assert api.ask("DELETE", f"/websites/{site['id']}").status == 204
-    process.wait_for(lambda: producer.metrics()["sitewatch_sites"] == 2, "the site to leave")
+    process.wait_for(lambda: producer.metrics()["sitewatch_sites"] == 3, "the site to leave")
     asked = topic.requests()
-    pipeline.wait_for_rows(5)
+    pipeline.wait_for_rows(6)
     rows = pipeline.checks("w.website_id = %s", site["id"])
     assert {row["status"] for row in rows} == {"up"}, rows
     refused = process.wait_for(lambda: pipeline.checks("w.name = 'refused'"), "the check of a private address")
