@@ -177,7 +177,8 @@ static int read_site(struct site *site, const struct site *defaults, const confi
 }
 
 static int read_sites(struct targets *targets, const struct site *defaults,
-                      const config_setting_t *list, const char *path, struct err *err)
+                      const struct targets_check *check, const config_setting_t *list,
+                      const char *path, struct err *err)
 {
     size_t count = (size_t)config_setting_length(list);
     struct seen *entries = mem_alloc(count, sizeof(*entries));
@@ -193,6 +194,9 @@ static int read_sites(struct targets *targets, const struct site *defaults,
         rc = read_site(site, defaults, group, path, err);
         if (rc == 0) {
             rc = check_unique(&all, &entries[i], site, group, path, err);
+        }
+        if (rc == 0 && check != NULL && check->site(check->context, site, err) < 0) {
+            rc = conffile_blame(group, path, err);
         }
     }
     HASH_CLEAR(hh, all);
@@ -221,8 +225,8 @@ static int check_top_level(const config_setting_t *root, const char *path, struc
     return 0;
 }
 
-static int read_root(struct targets *targets, const config_setting_t *root, const char *path,
-                     struct err *err)
+static int read_root(struct targets *targets, const struct targets_check *check,
+                     const config_setting_t *root, const char *path, struct err *err)
 {
     const config_setting_t *list = config_setting_get_member(root, "targets");
     struct site defaults;
@@ -249,13 +253,14 @@ static int read_root(struct targets *targets, const config_setting_t *root, cons
     }
     rc = read_defaults(&defaults, config_setting_get_member(root, "defaults"), path, err);
     if (rc == 0) {
-        rc = read_sites(targets, &defaults, list, path, err);
+        rc = read_sites(targets, &defaults, check, list, path, err);
     }
     site_free(&defaults);
     return rc;
 }
 
-int targets_load(const char *path, struct targets *out, struct err *err)
+int targets_load(const char *path, const struct targets_check *check, struct targets *out,
+                 struct err *err)
 {
     struct targets targets = {0};
     config_t config;
@@ -264,7 +269,7 @@ int targets_load(const char *path, struct targets *out, struct err *err)
     config_init(&config);
     rc = conffile_read(&config, path, err);
     if (rc == 0) {
-        rc = read_root(&targets, config_root_setting(&config), path, err);
+        rc = read_root(&targets, check, config_root_setting(&config), path, err);
     }
     config_destroy(&config);
     if (rc < 0) {

@@ -88,7 +88,7 @@ static int do_seed(const struct options *o, const char **args, size_t count, str
             return err_context(err, "sites-secret-key");
         }
     }
-    if (targets_load(args[0], &targets, err) < 0) {
+    if (targets_load(args[0], NULL, &targets, err) < 0) {
         seal_free(seal);
         return -1;
     }
@@ -364,7 +364,7 @@ int command_check(const struct command *command, const char **operands, struct e
     if (command->run != do_seed) {
         return 0;
     }
-    if (targets_load(operands[words_count(command)], &targets, err) < 0) {
+    if (targets_load(operands[words_count(command)], NULL, &targets, err) < 0) {
         return -1;
     }
     targets_print_valid(&targets);

@@ -55,15 +55,12 @@ static void ring(const struct loader *l)
 /* --- The thread --- */
 
 /* Try the files of a site's handshakes. */
-static int read_files(const struct loader *l, const struct site *site, struct err *err)
+static int read_files(struct tls *tls, const struct site *site, struct err *err)
 {
-    if (site->ca_file != NULL && tls_trust(l->tls, site->ca_file, err) < 0) {
-        return err_context(err, "site %s: ca_file", site->name);
+    if (site->ca_file != NULL && tls_trust(tls, site->ca_file, err) < 0) {
+        return err_context(err, "ca_file");
     }
-    if (site->cert_file != NULL && tls_identify(l->tls, site->cert_file, site->key_file, err) < 0) {
-        return err_context(err, "site %s", site->name);
-    }
-    return 0;
+    return site->cert_file == NULL ? 0 : tls_identify(tls, site->cert_file, site->key_file, err);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -71,29 +68,43 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static int read_list(const struct loader *l, struct targets *targets, struct err *err)
+struct trial {
+    struct tls *tls;
+    const struct site *last; /* whose files were read */
+};
+
+static int try_site(void *context, const struct site *site, struct err *err)
+{
+    struct trial *trial = context;
+    const struct site *last = trial->last;
+
+    if (same_text(site->ca_file, last->ca_file) && same_text(site->cert_file, last->cert_file) &&
+        same_text(site->key_file, last->key_file)) {
+        return 0; /* most have none, or those of the site before */
+    }
+    trial->last = site;
+    return read_files(trial->tls, site, err);
+}
+
+static int read_list(const struct options *options, struct tls *tls, struct targets *targets,
+                     struct err *err)
 {
     const struct site none = {0};
-    const struct site *last = &none;
+    struct trial trial = {tls, &none};
+    const struct targets_check check = {try_site, &trial};
 
-    if (source_load(l->options, targets, err) < 0) {
-        return -1;
-    }
-    for (size_t i = 0; i < targets->count; i++) {
-        const struct site *site = &targets->sites[i];
+    return source_load(options, &check, targets, err);
+}
 
-        if (same_text(site->ca_file, last->ca_file) &&
-            same_text(site->cert_file, last->cert_file) &&
-            same_text(site->key_file, last->key_file)) {
-            continue; /* most have none, or those of the site before */
-        }
-        if (read_files(l, site, err) < 0) {
-            targets_free(targets);
-            return -1;
-        }
-        last = site;
-    }
-    return 0;
+int loader_check(const struct options *options, struct targets *targets, struct err *err)
+{
+    struct metrics *metrics = metrics_new();
+    struct tls *tls = tls_new(metrics);
+    int rc = read_list(options, tls, targets, err);
+
+    tls_free(tls);
+    metrics_free(metrics);
+    return rc;
 }
 
 enum work { WORK_END, WORK_NEWS, WORK_LIST };
@@ -205,7 +216,7 @@ static void load(struct loader *l, bool first)
     struct targets targets = {0};
     struct err err;
 
-    if (read_list(l, &targets, &err) < 0) {
+    if (read_list(l->options, l->tls, &targets, &err) < 0) {
         refuse(l, first, &err);
         return;
     }
@@ -228,7 +239,8 @@ static void check_files(const struct loader *l, struct news_list *list)
         struct news *news = &list->news[i];
         struct err err;
 
-        if (news->kind == NEWS_PUT && read_files(l, &news->site, &err) < 0) {
+        if (news->kind == NEWS_PUT && read_files(l->tls, &news->site, &err) < 0) {
+            err_prepend(&err, "site %s", news->site.name);
             metric_add(l->bad, 1);
             log_write(LOG_WARN, "a site of the topic is refused", LOG_I("partition", news->shard),
                       LOG_I("offset", news->offset), LOG_I("id", news->id),

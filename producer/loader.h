@@ -20,6 +20,7 @@
 
 #include "common/err.h"
 #include "common/metrics.h"
+#include "common/targets.h"
 #include "producer/news.h"
 #include "producer/options.h"
 #include "producer/siteset.h"
@@ -32,6 +33,10 @@ struct loader *loader_new(const struct options *options, size_t parts, struct me
                           struct err *err);
 /* Waits until the thread has read to its end. The loops must have given back what left. */
 void loader_free(struct loader *l);
+
+/* Read the list as the thread would, and no more: for --check-config. */
+int loader_check(const struct options *options, struct targets *targets,
+                 struct err *err) MUST_CHECK;
 
 /* Whether the first list is there, for all loops to take: 1, or 0 for not yet. -1 and why when it
  * was refused. */

@@ -321,7 +321,7 @@ int run_check(const struct options *o, struct err *err)
     struct targets targets = {0};
     struct seal *seal;
 
-    if (source_check(o, err) < 0 || (source_has_list(o) && source_load(o, &targets, err) < 0)) {
+    if (source_check(o, err) < 0 || (source_has_list(o) && loader_check(o, &targets, err) < 0)) {
         return -1;
     }
     if (source_has_list(o)) {

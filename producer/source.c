@@ -61,7 +61,9 @@ int source_check(const struct options *o, struct err *err)
                      topic, o->targets_topic != NULL ? "targets-topic" : "kafka-topic-sites", err);
 }
 
-int source_load(const struct options *o, struct targets *targets, struct err *err)
+int source_load(const struct options *o, const struct targets_check *check, struct targets *targets,
+                struct err *err)
 {
-    return o->url != NULL ? one_site(o, targets, err) : targets_load(o->targets_file, targets, err);
+    return o->url != NULL ? one_site(o, targets, err)
+                          : targets_load(o->targets_file, check, targets, err);
 }

@@ -18,8 +18,9 @@ const char *source_topic(const struct options *options);
 /* Whether the options go together and give something to check. ERR_INVALID names the option. */
 int source_check(const struct options *options, struct err *err) MUST_CHECK;
 
-/* Read the list, of options that source_check took. ERR_INVALID names the option, or file and line.
- * *targets is set only on success. */
-int source_load(const struct options *options, struct targets *targets, struct err *err) MUST_CHECK;
+/* Read the list, of options that source_check took; check is of what only a file can say.
+ * ERR_INVALID names the option, or file and line. *targets is set only on success. */
+int source_load(const struct options *options, const struct targets_check *check,
+                struct targets *targets, struct err *err) MUST_CHECK;
 
 #endif

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     assert(fd >= 0 && write(fd, text, size) == (ssize_t)size);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (targets_load(path, &targets, &err) == 0) {
+    if (targets_load(path, NULL, &targets, &err) == 0) {
         assert(targets.count > 0);
         for (size_t i = 0; i < targets.count; i++) {
             check_site(&targets.sites[i]);

@@ -165,17 +165,46 @@ static void test_the_first_refusal_is_the_callers(void **state)
 }
 
 struct refused_row {
-    const char *name, *text;
+    const char *name, *text, *words;
 };
 
 static const struct refused_row refused_rows[] = {
-    {"a text that is no targets file", "nonsense = ;"},
-    {"an empty file", ""},
+    {"a text that is no targets file", "nonsense = ;", ":1: syntax error"},
+    {"an empty file", "", ":1: has no targets"},
     {"a file of authorities without one",
-     "targets = ( { url = \"https://a/\"; ca_file = \"/dev/null\"; } );"},
+     "targets = ( { url = \"https://a/\"; },\n"
+     "{ url = \"https://b/\"; ca_file = \"/dev/null\"; } );",
+     ":2: ca_file: /dev/null: no certificates could be read"},
     {"a file of authorities that is not there",
-     "targets = ( { url = \"https://a/\"; ca_file = \"/nonexistent\"; } );"},
+     "targets = ( { url = \"https://a/\"; ca_file = \"/nonexistent\"; } );",
+     ":1: ca_file: /nonexistent: No such file"},
+    {"a certificate of ours that is none",
+     "targets = ( { url = \"https://a/\"; cert_file = \"/dev/null\"; key_file = \"/dev/null\"; } "
+     ");",
+     ":1: cert_file: /dev/null: no certificate could be read"},
 };
+
+static void test_a_list_that_is_only_checked(void **state)
+{
+    struct targets targets;
+    struct stand s;
+    struct err err;
+
+    (void)state;
+    start(&s, "targets = (" SITE("a") ");");
+    for (size_t i = 0; i < sizeof(refused_rows) / sizeof(refused_rows[0]); i++) {
+        print_message("  %s\n", refused_rows[i].name);
+        write_sites(&s, refused_rows[i].text);
+        assert_int_equal(loader_check(&s.options, &targets, &err), -1);
+        assert_int_equal(err.kind, ERR_INVALID);
+        assert_non_null(strstr(err.message, refused_rows[i].words));
+    }
+    write_sites(&s, "targets = (" SITE("a") "," SITE("b") ");");
+    assert_int_equal(loader_check(&s.options, &targets, &err), 0);
+    assert_int_equal(targets.count, 2);
+    targets_free(&targets);
+    stop(&s);
+}
 
 static void test_a_later_refusal_changes_nothing(void **state)
 {
@@ -321,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_who_looks_for_the_first_load_takes_nothing),
         cmocka_unit_test(test_a_request_while_one_is_made_is_not_lost),
         cmocka_unit_test(test_the_first_refusal_is_the_callers),
+        cmocka_unit_test(test_a_list_that_is_only_checked),
         cmocka_unit_test(test_a_later_refusal_changes_nothing),
         cmocka_unit_test(test_it_ends_while_a_change_is_not_made),
         cmocka_unit_test(test_news_are_made_like_a_list),

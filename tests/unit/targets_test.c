@@ -167,7 +167,7 @@ static void refuses_bad_files(void **state)
         char message[MESSAGE_SIZE];
 
         snprintf(path, sizeof(path), BAD "%s.conf", bad[i].file);
-        int rc = targets_load(path, &targets, &err);
+        int rc = targets_load(path, NULL, &targets, &err);
 
         shorten(err.message, message);
         if (rc != -1 || targets.count != 7 || err.kind != ERR_INVALID ||
@@ -212,7 +212,7 @@ static void load(const char *path, struct targets *targets)
 {
     struct err err = {0};
 
-    if (targets_load(path, targets, &err) < 0) {
+    if (targets_load(path, NULL, targets, &err) < 0) {
         fail_msg("%s", err.message);
     }
 }
@@ -223,9 +223,9 @@ static void a_missing_file_and_a_folder(void **state)
     struct err err;
 
     (void)state;
-    assert_int_equal(targets_load("/nowhere/sites.conf", &targets, &err), -1);
+    assert_int_equal(targets_load("/nowhere/sites.conf", NULL, &targets, &err), -1);
     assert_string_equal(err.message, "/nowhere/sites.conf: No such file or directory");
-    assert_int_equal(targets_load(BAD, &targets, &err), -1);
+    assert_int_equal(targets_load(BAD, NULL, &targets, &err), -1);
     assert_string_equal(err.message, BAD ": is not a regular file");
 }
 
