@@ -243,8 +243,8 @@ static void emit_missed(struct poller *p, struct member *member, const struct sc
     char message[96];
 
     metric_add(p->metrics.missed, turn->missed);
-    snprintf(message, sizeof(message), "%" PRIu64 " slots passed before a check could start",
-             turn->missed);
+    snprintf(message, sizeof(message), "%" PRIu64 " slot%s passed before a check could start",
+             turn->missed, turn->missed == 1 ? "" : "s");
     fill_event(p, member, turn->missed_slot_ms, &event);
     event.time_us = clock_real_ns() / NS_PER_US;
     event.lag_us = event.time_us - event.slot_us < 0 ? 0 : event.time_us - event.slot_us;
