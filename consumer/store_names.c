@@ -53,13 +53,17 @@ static const char *location_of(const struct event *event)
     return event->location;
 }
 
+/* What stands before the host's @ is left out of a URL: who makes events of his own may have put a
+ * password there. */
+#define URL_TO_SHOW "regexp_replace(url, '^([^:/?#]+://)[^/?#]*@', '\\1')"
+
 /* The ceilings count under the lock that insert_names holds. A deleted site is found by its name
  * like any other: its late events are stored, and do not revive it. */
 static const struct names_kind sites_kind = {
     .name_of = site_of,
     .select_sql = "SELECT name, website_id FROM websites WHERE name = ANY ($1::text[])",
     .insert_sql = "INSERT INTO websites (name, website_url, monitoring_interval, source)"
-                  " SELECT name, url, least(greatest(seconds, 1), 86400), 'event'"
+                  " SELECT name, " URL_TO_SHOW ", least(greatest(seconds, 1), 86400), 'event'"
                   " FROM unnest($1::text[], $3::text[], $4::bigint[]) AS t (name, url, seconds)"
                   " LIMIT greatest(0, $2::bigint -"
                   "   (SELECT count(*) FROM websites WHERE source = 'event'))"

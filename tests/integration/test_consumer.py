@@ -108,6 +108,21 @@ def test_a_repeated_event_is_stored_once_and_counted(pipeline):
     consumer.terminate()
 
 
+def test_a_site_made_from_an_event_shows_no_password_of_its_url(pipeline):
+    urls = {"with both": ("https://user:pass@word@host.example/a@b?c@d", "https://host.example/a@b?c@d"),
+            "with a user": ("http://user@host.example", "http://host.example"),
+            "without": ("http://host.example/~a@b#c@d", "http://host.example/~a@b#c@d")}
+    consumer = pipeline.consumer().wait_until_ready()
+    pipeline.kafka.produce(pipeline.success, [
+        {"value": events.encode(events.make(name, site={"name": name, "url": url}))}
+        for name, (url, _) in urls.items()])
+    pipeline.wait_until_stored()
+    rows = pipeline.query("SELECT name, website_url, source FROM websites")
+    assert {row["name"]: row["website_url"] for row in rows} == {name: shown for name, (_, shown) in urls.items()}
+    assert {row["source"] for row in rows} == {"event"}
+    consumer.terminate()
+
+
 def test_two_consumers_started_at_once_on_an_empty_server_make_one_database(pipeline):
     assert not pipeline.postgres.has_database(pipeline.database)
     both = [pipeline.consumer(), pipeline.consumer()]
