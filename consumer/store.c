@@ -39,6 +39,10 @@ struct store *store_new(const struct store_settings *settings, struct metrics *m
     s->changes_deleted =
         metrics_counter(m, "sitewatch_site_changes_deleted",
                         "Rows of site_changes deleted by their age or number.", NULL);
+    s->sites_deleted = metrics_counter(m, "sitewatch_sites_deleted",
+                                       "Rows of websites deleted, of sites that had been deleted"
+                                       " for longer than checks are kept.",
+                                       NULL);
     store_rollups_metrics(s, m);
     store_overall_metrics(s, m);
     for (size_t i = 0; i < COMMIT_OUTCOMES; i++) {
@@ -120,6 +124,7 @@ int store_connect(struct store *s, struct err *err)
         }
         return -1;
     }
+    s->listens = false;
     pgline_set(&s->line, PQsocket(s->conn));
     if (pg_run(s->conn, session_sql, err) < 0 || store_fence_prepare(s, err) < 0) {
         store_disconnect(s);

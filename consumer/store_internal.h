@@ -81,7 +81,7 @@ struct store {
 
     struct metric *rows_total, *duplicates_total, *commit_seconds, *batch_rows;
     struct metric *partitions_dropped, *letters_deleted, *incidents_deleted, *rollups_deleted;
-    struct metric *changes_deleted;
+    struct metric *changes_deleted, *sites_deleted;
     struct metric *rollups_put[2], *rollups_backlog[2], *rollups_marks; /* [0]: hours, [1]: days */
     struct metric *rollups_seconds;
     int64_t rollups_backlog_ns; /* when to count it again */
@@ -94,6 +94,7 @@ struct store {
     size_t places_size;
     struct name_id *sites, *locations; /* by name */
     struct site_id *site_ids;
+    bool listens;                 /* for ids that are gone */
     struct known_key *state_keys; /* that have a row of site_state */
     int32_t *days;                /* known to have a partition: days since 1970 */
     size_t days_count, days_size;
@@ -169,6 +170,8 @@ int store_copy_letters(struct store *s, const struct batch *batch, struct err *e
 /* store_names.c. Every live row gets its ids, or becomes a letter. */
 int store_names_resolve(struct store *s, struct batch *batch, struct err *err) MUST_CHECK;
 void store_names_forget(struct store *s);
+/* Told by NOTIFY when rows of websites were deleted: what is remembered of names is forgotten. */
+#define STORE_SITES_GONE "sites_gone"
 
 /* store_days.c. Every live row has a partition afterwards, or became a letter: one that is older
  * than retention or far in the future must not make partitions. */

@@ -150,6 +150,31 @@ void store_names_forget(struct store *s)
     free_site_ids(s);
 }
 
+/* An id of a site that is gone must be given to no row: a site of the same name is another one. */
+static void heed_notices(struct store *s)
+{
+    PGnotify *notice;
+
+    PQconsumeInput(s->conn); /* a lost connection shows at the next statement */
+    while ((notice = PQnotifies(s->conn)) != NULL) {
+        PQfreemem(notice);
+        store_names_forget(s);
+    }
+}
+
+/* Before anything is read that is remembered. */
+static int listen_once(struct store *s, struct err *err)
+{
+    if (s->listens) {
+        return 0;
+    }
+    if (pg_run(s->conn, "LISTEN " STORE_SITES_GONE, err) < 0) {
+        return store_outage(err);
+    }
+    s->listens = true;
+    return 0;
+}
+
 /* A cache that has grown to its ceiling starts over. */
 static void bound_caches(struct store *s)
 {
@@ -431,8 +456,9 @@ int store_names_resolve(struct store *s, struct batch *batch, struct err *err)
     struct wanted *locations = NULL;
     int rc = -1;
 
+    heed_notices(s);
     bound_caches(s);
-    if (load_site_ids(s, batch, err) < 0) {
+    if (listen_once(s, err) < 0 || load_site_ids(s, batch, err) < 0) {
         return -1;
     }
     look_up(s, batch, &sites, &locations);

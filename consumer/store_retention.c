@@ -19,6 +19,7 @@
 #define PORTION_ROWS "10000" /* deleted by one statement */
 #define PORTION_ROWS_COUNT 10000
 #define CHANGES_HOURS 1
+#define DAYS_OF_GRACE 2 /* a day of checks goes when all of it is older, and one day more */
 #define CHANGES_ROWS 1000000
 #define IDENTIFIER_BYTES_MAX 300 /* schema and table, quoted */
 
@@ -183,6 +184,49 @@ static int delete_rows(struct store *s, const char *sql, int64_t limit, struct m
     return 0;
 }
 
+/*
+ * The sites that were deleted so long ago that no check of theirs is retained, with what is known
+ * of them now; their incidents and rollups go by the retention of these. One whose end the topic of
+ * the sites was not told yet stays, and so does one of which checks still came. Other stores are
+ * told to forget the ids. A row is locked before it is judged for good: it may be revived
+ * meanwhile.
+ */
+static int delete_sites(struct store *s, bool *more, struct err *err)
+{
+    static const char sql[] =
+        "WITH gone AS MATERIALIZED ("
+        "  SELECT website_id FROM websites w"
+        "  WHERE deleted_at < now() - make_interval(days => $1::integer)"
+        "  AND NOT EXISTS (SELECT FROM site_outbox o WHERE o.website_id = w.website_id)"
+        "  AND NOT EXISTS (SELECT FROM site_state s WHERE s.website_id = w.website_id"
+        "    AND s.last_slot >= now() - make_interval(days => $1::integer))"
+        "  ORDER BY website_id LIMIT " PORTION_ROWS " FOR UPDATE OF w SKIP LOCKED"
+        "), states AS (DELETE FROM site_state s USING gone g WHERE s.website_id = g.website_id"
+        "), overall AS (DELETE FROM site_overall o USING gone g WHERE o.website_id = g.website_id"
+        "), sites AS (DELETE FROM websites w USING gone g WHERE w.website_id = g.website_id"
+        "  RETURNING w.website_id)"
+        " SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('" STORE_SITES_GONE "', '') END"
+        " FROM sites";
+    struct pg_params p = {0};
+
+    if (store_days_first(s) == INT32_MIN) {
+        return 0;
+    }
+    pg_add_int(&p, s->settings.retention_days + DAYS_OF_GRACE);
+
+    PGresult *result = pg_query(s->conn, "delete sites", sql, &p, &s->fault, err);
+
+    if (result == NULL) {
+        return store_outage(err);
+    }
+    int64_t deleted = pg_int(result, 0, 0);
+
+    PQclear(result);
+    metric_add(s->sites_deleted, (uint64_t)deleted);
+    *more = *more || deleted == PORTION_ROWS_COUNT;
+    return 0;
+}
+
 static int delete_all(struct store *s, bool *more, struct err *err)
 {
     const struct store_settings *limits = &s->settings;
@@ -209,7 +253,7 @@ static int delete_all(struct store *s, bool *more, struct err *err)
             return -1;
         }
     }
-    return 0;
+    return delete_sites(s, more, err);
 }
 
 /* --- One consumer at a time --- */

@@ -367,6 +367,47 @@ static void test_rollups_go_by_age_in_portions(void **state)
     assert_int_equal(fixture_count(f, "sitewatch_rollups_deleted"), 12020);
 }
 
+/* Named for what keeps them, or does not. */
+static void test_deleted_sites_go_once_their_checks_are_gone(void **state)
+{
+    struct fixture *f = *state;
+    static const char site_sql[] =
+        "INSERT INTO websites (name, website_url, monitoring_interval, source, deleted_at)"
+        " SELECT name, 'http://' || name, 30, 'api', now() - age * interval '1 day'"
+        " FROM (VALUES ('not deleted', NULL), ('grace', 31.9), ('long ago', 32.1),"
+        "   ('a late check', 50), ('still to be told', 50), ('long ago as well', 50)) v (name, "
+        "age)";
+    static const char state_sql[] =
+        "INSERT INTO site_state (website_id, location_id, status, since, last_slot)"
+        " SELECT website_id, 1, 'up', slot, slot FROM (SELECT website_id, now() - interval '1 day'"
+        "   * CASE name WHEN 'a late check' THEN 20 ELSE 60 END AS slot FROM websites) w";
+
+    fixture_exec(f->conn, site_sql);
+    fixture_exec(f->conn, "DELETE FROM site_outbox WHERE website_id <> (SELECT website_id"
+                          " FROM websites WHERE name = 'still to be told')");
+    fixture_exec(f->conn, state_sql);
+    fixture_exec(f->conn, "INSERT INTO site_overall (website_id, quorum)"
+                          " SELECT website_id, 1 FROM websites");
+    fixture_exec(f->conn, "LISTEN sites_gone");
+    retain_all(f);
+    fixture_assert(f->conn, "SELECT name FROM websites ORDER BY name",
+                   "a late check\ngrace\nnot deleted\nstill to be told");
+    fixture_assert(f->conn,
+                   "SELECT count(*), count(s), count(o) FROM websites"
+                   " FULL JOIN site_state s USING (website_id)"
+                   " FULL JOIN site_overall o USING (website_id)",
+                   "4|4|4");
+    assert_int_equal(fixture_count(f, "sitewatch_sites_deleted"), 2);
+
+    PGnotify *notice = PQnotifies(f->conn);
+
+    assert_non_null(notice);
+    assert_string_equal(notice->relname, "sites_gone");
+    PQfreemem(notice);
+    retain_all(f);
+    assert_null(PQnotifies(f->conn)); /* nothing went */
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, fixture_teardown)
@@ -384,6 +425,7 @@ int main(void)
         TEST(test_changes_of_sites_go_after_an_hour),
         TEST(test_incidents_of_sites_go_like_those_of_locations),
         TEST(test_rollups_go_by_age_in_portions),
+        TEST(test_deleted_sites_go_once_their_checks_are_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

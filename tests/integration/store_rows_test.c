@@ -224,6 +224,31 @@ static void test_names_and_ids(void **state)
     fixture_assert(f->conn, "SELECT count(*), count(deleted_at) FROM websites", "3|2");
 }
 
+/* The notice comes to the connection when it pleases the server: rows until then have the old id.
+ */
+static void test_a_site_made_anew_does_not_get_the_id_of_one_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct event e = fixture_event("again", fixture_slot_us(0));
+    int64_t give_up_ns = clock_mono_ns() + 60 * NS_PER_SEC;
+    bool is_new = false;
+
+    write_events(f, &e, 1);
+    fixture_exec(f->conn, "BEGIN; DELETE FROM websites WHERE name = 'again'; NOTIFY sites_gone;"
+                          "COMMIT; INSERT INTO websites (website_id, name, website_url,"
+                          " monitoring_interval, source) VALUES (77, 'again', 'u', 30, 'file')");
+    while (!is_new && clock_mono_ns() < give_up_ns) {
+        e.slot_us += US_PER_SEC;
+        write_events(f, &e, 1);
+
+        PGresult *result = PQexec(f->conn, "SELECT count(*) FROM checks WHERE website_id = 77");
+
+        is_new = strcmp(PQgetvalue(result, 0, 0), "1") == 0;
+        PQclear(result);
+    }
+    assert_true(is_new);
+}
+
 static void test_sites_ceiling(void **state)
 {
     struct fixture *f = *state;
@@ -579,6 +604,7 @@ int main(void)
         TEST(test_letters),
         TEST(test_large_batch),
         TEST(test_names_and_ids),
+        TEST(test_a_site_made_anew_does_not_get_the_id_of_one_that_is_gone),
         TEST(test_sites_ceiling),
         TEST(test_locations_ceiling),
         TEST(test_name_that_is_refused_keeps_no_other_out),
