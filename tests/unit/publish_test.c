@@ -640,7 +640,7 @@ static void errors_that_pass_are_not_seen(void **state)
     events_publish(&w, 20);
     assert_int_equal(publish_flush(w.publish, 8000, &err), 0);
     assert_int_equal(counted(&w, "sitewatch_producer_restarts", NULL), 0);
-    expect_arrived(w.good, 20, false);
+    expect_arrived(w.good, 20, true); /* the mock broker does not know a request that comes again */
     world_free(&w);
 }
 
