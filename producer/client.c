@@ -28,7 +28,7 @@ static rd_kafka_conf_t *conf_make(const struct kafka_settings *settings, struct 
          * new epoch for what it gives up, and gets it back a moment later. */
         {"message.timeout.ms", "0", kafka_conf_default},
         {"compression.codec", "lz4", kafka_conf_default},
-        {"linger.ms", "10", kafka_conf_default},
+        {"linger.ms", "50", kafka_conf_default},
         {"queue.buffering.max.messages", "100000", kafka_conf_default},
         {"queue.buffering.max.kbytes", "65536", kafka_conf_default},
         {"message.max.bytes", "1048576", kafka_conf_default},
