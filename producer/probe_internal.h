@@ -44,6 +44,7 @@ struct target {
     char *host; /* without brackets or zone */
     uint16_t port;
     bool tls;
+    const char *path; /* all of url behind the port; NULL: libcurl has to tell */
 };
 
 /*
@@ -53,6 +54,10 @@ struct target {
 int target_parse(const char *base, const char *location, struct target *out,
                  struct err *err) MUST_CHECK;
 void target_free(struct target *target);
+/* Make the handle say where the hop goes, whatever another target made it say. Where the path is
+ * known it is told the parts: to read the URL takes libcurl more than twice as long. False: no
+ * memory, or the URL is refused. */
+bool target_tell(const struct target *target, CURLU *handle);
 /* The same scheme, host and port (RFC 6454). */
 bool target_same_origin(const struct target *a, const struct target *b);
 

@@ -1,4 +1,4 @@
-#include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "producer/probe_internal.h"
@@ -113,7 +113,7 @@ void transfer_note(struct slot *slot)
     slot->http_version =
         slot->http_status == 0 ? NULL : version_name(info_long(slot, CURLINFO_HTTP_VERSION));
     if (transfer_is_connected(slot)) {
-        snprintf(slot->peer, sizeof(slot->peer), "%s", slot->address);
+        memcpy(slot->peer, slot->address, sizeof(slot->peer));
     }
     if (slot->target.tls) {
         slot->tls_version = slot->tls.version;

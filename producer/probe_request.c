@@ -217,7 +217,7 @@ bool request_set(struct slot *slot)
 
     ok = set_headers(slot, at_home) && ok;
     /* Of a CURLOPT_URL libcurl writes its own form each time, which nobody reads. */
-    ok = curl_url_set(slot->url, CURLUPART_URL, slot->target.url, 0) == CURLUE_OK && ok;
+    ok = target_tell(&slot->target, slot->url) && ok;
     SET(CURLOPT_CURLU, slot->url);
     SET(CURLOPT_HTTP_VERSION, site->http_version == SITE_HTTP_1_1 ? (long)CURL_HTTP_VERSION_1_1
                                                                   : (long)CURL_HTTP_VERSION_2TLS);

@@ -116,8 +116,28 @@ static int parts_read(CURLU *handle, struct target *target, struct err *err)
 /* --- Without libcurl --- */
 
 #define HOST_BYTES_MAX 253
-#define LETTERS_AND_DIGITS "abcdefghijklmnopqrstuvwxyz0123456789"
-#define PATH_BYTES LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._~/?=&:@!$'()*+,;"
+
+/* By comparison: strspn makes a table of so many bytes for each call. */
+static bool may_be_in_host(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+}
+
+static bool may_be_in_path(char c)
+{
+    return may_be_in_host(c) || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("/_~?=&:@!$'()*+,;", c) != NULL);
+}
+
+static size_t span(const char *text, bool (*may_be_in)(char))
+{
+    size_t len = 0;
+
+    while (may_be_in(text[len])) {
+        len++;
+    }
+    return len;
+}
 
 /* Digits at *at, not the port that the scheme has anyway; moves *at behind them. */
 static bool port_read(const char **at, uint16_t usual, uint16_t *port)
@@ -161,7 +181,7 @@ static bool settled_parse(const char *url, struct target *out)
     if (!tls && strncmp(url, "http://", 7) != 0) {
         return false;
     }
-    size_t host_len = strspn(host, LETTERS_AND_DIGITS "-.");
+    size_t host_len = span(host, may_be_in_host);
     const char *at = host + host_len;
 
     if (host_len == 0 || host_len > HOST_BYTES_MAX) {
@@ -178,7 +198,7 @@ static bool settled_parse(const char *url, struct target *out)
             return false;
         }
     }
-    size_t path_len = strspn(at, PATH_BYTES);
+    size_t path_len = span(at, may_be_in_path);
 
     if (*at != '/' || at[path_len] != '\0' || strstr(at, "/.") != NULL ||
         (size_t)(at - url) + path_len > PROBE_URL_BYTES_MAX) {
@@ -186,6 +206,7 @@ static bool settled_parse(const char *url, struct target *out)
     }
     *out = (struct target){
         .url = mem_copy_string(url), .host = mem_copy_string(name), .port = port, .tls = tls};
+    out->path = strchr(at, '?') == NULL ? out->url + (at - url) : NULL;
     return true;
 }
 
@@ -228,6 +249,26 @@ void target_free(struct target *target)
     free(target->url);
     free(target->host);
     *target = (struct target){0};
+}
+
+bool target_tell(const struct target *target, CURLU *handle)
+{
+    char port[sizeof("65535")] = "";
+
+    if (target->path == NULL) {
+        return curl_url_set(handle, CURLUPART_URL, target->url, 0) == CURLUE_OK;
+    }
+    const char *at =
+        target->url + strlen(target->tls ? "https://" : "http://") + strlen(target->host);
+
+    if (at != target->path) { /* past the colon */
+        memcpy(port, at + 1, (size_t)(target->path - at) - 1);
+    }
+    return curl_url_set(handle, CURLUPART_SCHEME, target->tls ? "https" : "http", 0) == CURLUE_OK &&
+           curl_url_set(handle, CURLUPART_HOST, target->host, 0) == CURLUE_OK &&
+           curl_url_set(handle, CURLUPART_PORT, port[0] == '\0' ? NULL : port, 0) == CURLUE_OK &&
+           curl_url_set(handle, CURLUPART_PATH, target->path, 0) == CURLUE_OK &&
+           curl_url_set(handle, CURLUPART_QUERY, NULL, 0) == CURLUE_OK;
 }
 
 bool target_same_origin(const struct target *a, const struct target *b)

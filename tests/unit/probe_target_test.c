@@ -102,12 +102,13 @@ static void a_url_read_without_libcurl_reads_as_with_it(void **state)
         "/x\\y", "/\xC3\xA4", "//x",       "/x;y=1,2", "/X/Y~z", "/[x]", "/x|y", "/\"x\"",
     };
     static const char *const schemes[] = {"http://", "https://", "HTTP://", "http:/", "http:///"};
+    CURLU *told = curl_url();
 
     (void)state;
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]) * 12 * 24 * 5; i++) {
         struct target alone = {0}, with_base = {0};
         struct err err;
-        char url[128];
+        char url[128], *said;
 
         snprintf(url, sizeof(url), "%s%s%s%s", schemes[i % 5], hosts[i / 5 / 24 / 12],
                  ports[i / 5 / 24 % 12], paths[i / 5 % 24]);
@@ -124,10 +125,69 @@ static void a_url_read_without_libcurl_reads_as_with_it(void **state)
                    strcmp(alone.host, with_base.host) != 0 || alone.port != with_base.port ||
                    alone.tls != with_base.tls) {
             fail_msg("%s: %s is not %s", url, alone.url, with_base.url);
+        } else {
+            assert_true(target_tell(&alone, told));
+            assert_int_equal(curl_url_get(told, CURLUPART_URL, &said, 0), CURLUE_OK);
+            assert_string_equal(said, alone.url);
+            curl_free(said);
         }
         target_free(&alone);
         target_free(&with_base);
     }
+    curl_url_cleanup(told);
+}
+
+/* A handle is told one target after the other: nothing of the one before may stay. */
+static void libcurl_is_told_what_the_url_says(void **state)
+{
+    static const struct {
+        const char *name, *base, *location;
+        bool by_parts;
+    } rows[] = {
+        {"a port, then none", NULL, "http://a.test:8080/x/y", true},
+        {"another scheme", NULL, "https://a.test/", true},
+        {"a query, which libcurl reads", NULL, "http://b.test:81/x?q=1", false},
+        {"none after it", NULL, "http://b.test:81/x", true},
+        {"a zone, which libcurl reads", NULL, "http://[fe80::1%25lo]:8080/z", false},
+        {"none after it", NULL, "http://127.0.0.1/z", true},
+        {"an escape in the path, which libcurl reads", NULL, "http://127.0.0.1/%7e", false},
+        {"another path", NULL, "http://127.0.0.1/X/Y~z;p=1,2@$'()*!:+", true},
+        {"the largest port", NULL, "https://127.0.0.1:65535/", true},
+        {"the other scheme's port", NULL, "http://a.test:443/", true},
+        {"a port that needs not be said", NULL, "http://a.test:80/", false},
+        {"a Location, which libcurl has read", "http://a.test/x?q", "//u:p@c.test/y#f", false},
+        {"a path that looks like a URL", NULL, "https://a.test/http://b.test/", true},
+    };
+    CURLU *told = curl_url();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        static const CURLUPart parts[] = {CURLUPART_URL,      CURLUPART_SCHEME,  CURLUPART_USER,
+                                          CURLUPART_PASSWORD, CURLUPART_OPTIONS, CURLUPART_HOST,
+                                          CURLUPART_ZONEID,   CURLUPART_PORT,    CURLUPART_PATH,
+                                          CURLUPART_QUERY,    CURLUPART_FRAGMENT};
+        CURLU *read = curl_url();
+        struct target target;
+        struct err err;
+
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(target_parse(rows[i].base, rows[i].location, &target, &err), 0);
+        assert_int_equal(target.path != NULL, rows[i].by_parts);
+        assert_true(target_tell(&target, told));
+        assert_int_equal(curl_url_set(read, CURLUPART_URL, target.url, 0), CURLUE_OK);
+        for (size_t j = 0; j < sizeof(parts) / sizeof(parts[0]); j++) {
+            char *is = NULL, *should = NULL;
+
+            assert_int_equal(curl_url_get(told, parts[j], &is, 0),
+                             curl_url_get(read, parts[j], &should, 0));
+            assert_string_equal(is == NULL ? "" : is, should == NULL ? "" : should);
+            curl_free(is);
+            curl_free(should);
+        }
+        target_free(&target);
+        curl_url_cleanup(read);
+    }
+    curl_url_cleanup(told);
 }
 
 static void a_url_too_long_is_refused(void **state)
@@ -180,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locations_are_resolved),
         cmocka_unit_test(a_url_read_without_libcurl_reads_as_with_it),
+        cmocka_unit_test(libcurl_is_told_what_the_url_says),
         cmocka_unit_test(a_url_too_long_is_refused),
         cmocka_unit_test(origins_are_told_apart),
     };
