@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "producer/probe_internal.h"
 
@@ -82,6 +83,9 @@ static enum error_type connect_type(const struct fault_facts *facts)
     case ENETDOWN:
     case EAFNOSUPPORT: /* a machine without IPv6 */
         return ERROR_LOCAL_NETWORK;
+    case EINVAL: /* a link-local address of an interface that is not there */
+        return strncasecmp(facts->address, "fe80:", strlen("fe80:")) == 0 ? ERROR_LOCAL_NETWORK
+                                                                          : ERROR_CONNECT_FAILURE;
     case EADDRNOTAVAIL: /* no address of ours for IPv6 where that is switched off, or no port left
                          */
         return strchr(facts->address, ':') != NULL ? ERROR_LOCAL_NETWORK : ERROR_LOCAL_RESOURCES;

@@ -45,6 +45,7 @@ struct target {
     uint16_t port;
     bool tls;
     const char *path; /* all of url behind the port; NULL: libcurl has to tell */
+    unsigned scope;   /* the interface that an IPv6 zone names; 0: none */
 };
 
 /*

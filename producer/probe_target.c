@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,21 @@ static int url_settle(CURLU *handle, struct target *target, struct err *err)
     return target->url == NULL ? -1 : 0;
 }
 
+/* An interface that is not there now has no number: the kernel refuses the address then. */
+static unsigned scope_read(CURLU *handle)
+{
+    char *zone = NULL;
+    unsigned scope = 0;
+
+    if (curl_url_get(handle, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK) {
+        size_t digits = strspn(zone, "0123456789");
+
+        scope = zone[digits] == '\0' ? (unsigned)strtoul(zone, NULL, 10) : if_nametoindex(zone);
+        curl_free(zone);
+    }
+    return scope;
+}
+
 static int parts_read(CURLU *handle, struct target *target, struct err *err)
 {
     if (scheme_read(handle, &target->tls, err) < 0 || url_settle(handle, target, err) < 0) {
@@ -102,6 +118,7 @@ static int parts_read(CURLU *handle, struct target *target, struct err *err)
         return -1;
     }
     target->port = (uint16_t)strtoul(port, NULL, 10);
+    target->scope = scope_read(handle);
     free(port);
     brackets_remove(target->host);
     if (!is_ascii(target->host)) {
@@ -273,5 +290,6 @@ bool target_tell(const struct target *target, CURLU *handle)
 
 bool target_same_origin(const struct target *a, const struct target *b)
 {
-    return a->tls == b->tls && a->port == b->port && strcasecmp(a->host, b->host) == 0;
+    return a->tls == b->tls && a->port == b->port && a->scope == b->scope &&
+           strcasecmp(a->host, b->host) == 0;
 }

@@ -95,6 +95,9 @@ static bool set_connection(struct slot *slot)
         ok = slist_append(&slot->connect_to, connect_to);
     }
     SET(CURLOPT_CONNECT_TO, slot->connect_to);
+    if (slot->target.scope != 0) { /* libcurl 7.88 drops the zone of a CURLU */
+        SET(CURLOPT_ADDRESS_SCOPE, (long)slot->target.scope);
+    }
     ok = (!proxied || set_proxy(slot)) && ok;
     SET(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     SET(CURLOPT_FORBID_REUSE, fresh ? 1L : 0L);
@@ -127,8 +130,8 @@ static bool set_base(struct slot *slot)
 /* Nothing is set for it alone but what every transfer sets. */
 static bool is_plain(const struct slot *slot)
 {
-    return !slot->target.tls && slot->proxy.host == NULL && !slot->send_body &&
-           slot->site->username == NULL && slot->site->cert_file == NULL &&
+    return !slot->target.tls && slot->target.scope == 0 && slot->proxy.host == NULL &&
+           !slot->send_body && slot->site->username == NULL && slot->site->cert_file == NULL &&
            strcmp(slot->method, "GET") == 0;
 }
 

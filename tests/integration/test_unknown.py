@@ -3,10 +3,12 @@
 import json
 import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 
-from stand import events, process, sitewatch
+from stand import events, netspace, process, sitewatch
 
 ZONE = "well.test A 127.0.0.1\n"
 
@@ -56,6 +58,25 @@ def test_without_a_network(sited, tmp_path):
     assert done.returncode == 1
     assert (event["status"], event["error"]["type"], event["error"]["phase"]) == (
         "unknown", "local_network", "connect")
+
+
+def test_a_link_local_address_is_one_of_the_interface_that_its_zone_names(programs, tmp_path):
+    space = netspace.Netspace("192.0.2.1")
+    try:
+        subprocess.run([*space.inside, "ip", "-6", "address", "add", "fe80::77/64", "dev", "lo", "nodad"], check=True)
+        port = process.free_port()
+        server = process.start([*space.inside, sys.executable, "-m", "http.server", "--bind", "fe80::77%lo",
+                                "--directory", tmp_path, str(port)], stderr=subprocess.DEVNULL)
+        path = sites_file(tmp_path, f'name = "here"; url = "http://[fe80::77%25lo]:{port}/"; seconds = 1;',
+                          f'name = "gone"; url = "http://[fe80::77%25gone0]:{port}/"; seconds = 1;')
+        producer = programs("producer", "--targets-file", path, "--output", "json", env={"LISTEN": "off"},
+                            inside=space.inside)
+        found(producer, "here", None)
+        found(producer, "gone", "local_network")
+        producer.terminate()
+        process.stop(server)
+    finally:
+        space.close()
 
 
 @pytest.mark.parametrize("server", ["nobody listens", "unreachable"])

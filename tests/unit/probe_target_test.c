@@ -9,6 +9,8 @@
 
 #include "producer/probe_internal.h"
 
+#define LOOPBACK_SCOPE 1 /* of lo, in every network namespace */
+
 static void locations_are_resolved(void **state)
 {
     static const struct {
@@ -235,10 +237,43 @@ static void origins_are_told_apart(void **state)
     }
 }
 
+static void zones_are_interfaces(void **state)
+{
+    static const struct {
+        const char *name, *base, *location, *url;
+        unsigned scope;
+    } rows[] = {
+        {"no zone", NULL, "http://[fe80::1]/", "http://[fe80::1]/", 0},
+        {"an interface by its name", NULL, "http://[fe80::1%25lo]/x", "http://[fe80::1%25lo]/x",
+         LOOPBACK_SCOPE},
+        {"whose % is not written as %25", NULL, "http://[fe80::1%lo]/", "http://[fe80::1%25lo]/",
+         LOOPBACK_SCOPE},
+        {"a path keeps the zone", "http://[fe80::1%25lo]/x", "/y", "http://[fe80::1%25lo]/y",
+         LOOPBACK_SCOPE},
+        {"by its number", NULL, "http://[fe80::1%2517]/", "http://[fe80::1%2517]/", 17},
+        {"one that is not there", NULL, "http://[fe80::1%25nothing]/",
+         "http://[fe80::1%25nothing]/", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct target target = {0};
+        struct err err;
+
+        print_message("  %s\n", rows[i].name);
+        assert_int_equal(target_parse(rows[i].base, rows[i].location, &target, &err), 0);
+        assert_string_equal(target.url, rows[i].url);
+        assert_string_equal(target.host, "fe80::1");
+        assert_int_equal(target.scope, rows[i].scope);
+        target_free(&target);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(locations_are_resolved),
+        cmocka_unit_test(zones_are_interfaces),
         cmocka_unit_test(a_url_read_without_libcurl_reads_as_with_it),
         cmocka_unit_test(libcurl_is_told_what_the_url_says),
         cmocka_unit_test(a_url_too_long_is_refused),
