@@ -251,6 +251,9 @@ static const char *better_words(const struct fault_facts *facts, enum error_type
     if (strncmp(facts->curl_text, "getpeername()", strlen("getpeername()")) == 0) {
         return curl_easy_strerror(facts->code); /* its first words are kept, not those of the end */
     }
+    if (facts->code == CURLE_WRITE_ERROR) { /* "to disk/application" */
+        return "the body is not in its content encoding, or goes on after its end";
+    }
     if (facts->code == CURLE_GOT_NOTHING && type == ERROR_READ_FAILURE) {
         return "the connection was closed after an interim response";
     }
