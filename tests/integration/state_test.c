@@ -588,67 +588,101 @@ static void store_in_any_order(struct fixture *f, struct store *s, struct store_
     batch_free(b);
 }
 
+/* A site of its own, whose checks were stored in any order, and what is to be told of it. */
+struct round {
+    struct store *store;
+    struct store_claim claim;
+    char site[16];
+    struct told told;
+};
+
+static void rounds_begin(struct fixture *f, struct round *r)
+{
+    struct err err;
+
+    *r = (struct round){.store = fixture_store(f, f->dsn, 1000)};
+    assert_ok(store_connect(r->store, &err), err);
+    r->claim = fixture_claim(r->store, "t", 0);
+    fixture_exec(f->conn, "INSERT INTO locations (name) VALUES ('l0'), ('l1'), ('l2')");
+}
+
+static void play_round(struct fixture *f, struct round *r, unsigned number)
+{
+    static struct model m;
+    unsigned seed = number;
+    char config[64];
+
+    snprintf(r->site, sizeof(r->site), "r%u", number);
+    r->told = (struct told){0};
+    model_init(&m, r->site, &seed);
+    snprintf(config, sizeof(config), "{\"failures\": %d, \"quorum\": %d}", m.failures, m.quorum);
+    insert_site(f, r->site, config);
+    store_in_any_order(f, r->store, &r->claim, &m, &seed);
+    for (int location = 0; location < LOCATIONS; location++) {
+        tell_location(&m, location, &r->told);
+    }
+    tell_site(&m, &r->told);
+    cut_newline(r->told.overall);
+    cut_newline(r->told.state);
+    cut_newline(r->told.incidents);
+    print_message("  seed %u\n", number);
+}
+
 static void test_state_is_what_the_rows_say(void **state)
 {
     struct fixture *f = *state;
-    struct store *s = fixture_store(f, f->dsn, 1000);
-    struct err err;
+    struct round r;
 
-    assert_ok(store_connect(s, &err), err);
+    rounds_begin(f, &r);
+    for (unsigned number = 0; number < ROUNDS; number++) {
+        char sql[1024];
 
-    struct store_claim claim = fixture_claim(s, "t", 0);
-
-    fixture_exec(f->conn, "INSERT INTO locations (name) VALUES ('l0'), ('l1'), ('l2')");
-    for (unsigned round = 0; round < ROUNDS; round++) {
-        static struct model m;
-        struct told told = {0};
-        unsigned seed = round;
-        char site[16], sql[1024];
-
-        snprintf(site, sizeof(site), "r%u", round);
-        model_init(&m, site, &seed);
-        snprintf(sql, sizeof(sql), "{\"failures\": %d, \"quorum\": %d}", m.failures, m.quorum);
-        insert_site(f, site, sql);
-        store_in_any_order(f, s, &claim, &m, &seed);
-        for (int location = 0; location < LOCATIONS; location++) {
-            tell_location(&m, location, &told);
-        }
-        tell_site(&m, &told);
-        cut_newline(told.overall);
-        cut_newline(told.state);
-        cut_newline(told.incidents);
-        print_message("  seed %u\n", round);
+        play_round(f, &r, number);
         snprintf(sql, sizeof(sql),
                  "SELECT l.name, status, extract(epoch FROM since)::bigint %% 86400,"
                  " extract(epoch FROM last_slot)::bigint %% 86400, failures_in_a_row,"
                  " extract(epoch FROM incident_slot)::bigint %% 86400 FROM site_state"
                  " JOIN websites w USING (website_id) JOIN locations l USING (location_id)"
                  " WHERE w.name = '%s' AND last_slot IS NOT NULL ORDER BY l.name",
-                 site);
-        fixture_assert(f->conn, sql, told.state);
+                 r.site);
+        fixture_assert(f->conn, sql, r.told.state);
         snprintf(sql, sizeof(sql),
                  "SELECT l.name, extract(epoch FROM opened_slot)::bigint %% 86400,"
                  " extract(epoch FROM closed_slot)::bigint %% 86400, checks, error_type"
                  " FROM incidents JOIN websites w USING (website_id)"
                  " JOIN locations l USING (location_id) WHERE w.name = '%s' AND NOT withdrawn"
                  " ORDER BY l.name, opened_slot",
-                 site);
-        fixture_assert(f->conn, sql, told.incidents);
+                 r.site);
+        fixture_assert(f->conn, sql, r.told.incidents);
+    }
+    store_free(r.store);
+}
+
+static void test_a_site_is_what_its_locations_say(void **state)
+{
+    struct fixture *f = *state;
+    struct round r;
+
+    rounds_begin(f, &r);
+    for (unsigned number = ROUNDS; number < ROUNDS + ROUNDS / 2; number++) {
+        char sql[1024];
+
+        play_round(f, &r, number);
         snprintf(sql, sizeof(sql),
                  "SELECT extract(epoch FROM opened_slot)::bigint %% 86400, (SELECT string_agg(name,"
                  "   ',' ORDER BY name) FROM locations WHERE location_id = ANY (location_ids)),"
                  " error_type, extract(epoch FROM closed_slot)::bigint %% 86400, closed_by"
                  " FROM site_incidents JOIN websites w USING (website_id) WHERE w.name = '%s'"
                  " AND NOT withdrawn ORDER BY opened_slot",
-                 site);
-        fixture_assert(f->conn, sql, told.overall);
+                 r.site);
+        fixture_assert(f->conn, sql, r.told.overall);
     }
     fixture_assert(f->conn,
                    "SELECT count(*) FROM site_overall o WHERE incident_slot IS DISTINCT"
                    " FROM (SELECT opened_slot FROM site_incidents i WHERE i.website_id ="
                    " o.website_id AND closed_slot IS NULL AND NOT withdrawn)",
                    "0");
-    store_free(s);
+    store_free(r.store);
 }
 
 /* --- Two workers --- */
@@ -956,6 +990,7 @@ int main(void)
         TEST(test_second_location_waits_until_the_first_is_counted),
         TEST(test_two_locations_that_turn_at_once_are_both_counted),
         TEST(test_state_is_what_the_rows_say),
+        TEST(test_a_site_is_what_its_locations_say),
         TEST(test_a_location_that_is_heard_of_again_leaves_its_site_in_doubt),
         TEST(test_a_batch_and_a_turn_that_meet_agree),
     };
