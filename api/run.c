@@ -30,6 +30,7 @@
 #define PEM_BYTES_MAX (1024 * 1024)
 #define BACKLOG 511
 #define RETRY_MS 1000
+#define END_SECONDS 15 /* more than a statement may take */
 
 struct service {
     const struct options *options;
@@ -269,7 +270,7 @@ int run(const struct options *options, struct err *err)
     }
     notify_stopping();
     if (rc >= 0) {
-        options_leave_on_signal();
+        options_leave_on_signal(END_SECONDS);
     }
     events_end(s.api.events);
     http_free(s.http);

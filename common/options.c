@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -45,28 +47,31 @@ void options_default_signals(void)
 }
 
 /* In a thread of its own, as the main one may wait for a server. */
-static void *wait_for_signal(void *unused)
+static void *wait_for_signal(void *after_seconds)
 {
+    struct timespec after = {.tv_sec = (time_t)(intptr_t)after_seconds};
     sigset_t set;
     int number;
 
-    (void)unused;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    while (sigwait(&set, &number) != 0) {
-    }
-    log_write(LOG_WARN, "another signal, servers are not waited for");
+    do {
+        number = sigtimedwait(&set, NULL, after.tv_sec == 0 ? NULL : &after);
+    } while (number < 0 && errno == EINTR);
+    log_write(LOG_WARN, number < 0 ? "a server does not answer, leaving at once"
+                                   : "another signal, servers are not waited for");
     _exit(EXIT_CLEAN);
 }
 
-void options_leave_on_signal(void)
+void options_leave_on_signal(int after_seconds)
 {
     pthread_t thread;
     struct err ignored;
 
     /* Without it the program ends too, when its servers have answered or were given up. */
-    if (thread_start(&thread, "second signal", wait_for_signal, NULL, &ignored) == 0) {
+    if (thread_start(&thread, "second signal", wait_for_signal, (void *)(intptr_t)after_seconds,
+                     &ignored) == 0) {
         pthread_detach(thread);
     }
 }

@@ -76,9 +76,10 @@ void options_default_signals(void);
 
 /*
  * For the end of a program that a signal has asked to end, when it reads its descriptor no more:
- * from here on SIGTERM and SIGINT leave at once, with EXIT_CLEAN.
+ * from here on SIGTERM and SIGINT leave at once, with EXIT_CLEAN, and so does the end of so many
+ * seconds (0: of none), should a server not answer.
  */
-void options_leave_on_signal(void);
+void options_leave_on_signal(int after_seconds);
 
 /* The help of --listen of a program that serves its admin endpoint there. */
 #define COMMON_LISTEN_HELP(default_listen)                                                         \

@@ -423,7 +423,7 @@ int run(const struct options *options, struct err *err)
         _exit(EXIT_CLEAN);
     }
     if (s.draining) {
-        options_leave_on_signal();
+        options_leave_on_signal(0);
     }
     if (s.pool != NULL && pool_free(s.pool, err) < 0) {
         rc = -1;

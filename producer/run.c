@@ -240,7 +240,7 @@ int run(const struct options *options, const char *version, bool *any_down, stru
     }
     if (s.deadline_ns != TIME_NEVER) {
         show_end(s.show); /* the terminal as it was */
-        options_leave_on_signal();
+        options_leave_on_signal(0);
     }
     if (rc == 0) {
         rc = finish(&s, err);

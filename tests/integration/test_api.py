@@ -446,3 +446,19 @@ def test_a_table_that_is_missing_is_a_500_and_a_line_in_the_log_with_its_name(ap
     assert refused.status == 500 and "dead_letters" not in refused.body.decode()
     assert "dead_letters" in api.program.wait_for_line("a query failed")
     assert api.ask("GET", "/websites").status == 200
+
+
+@pytest.mark.own_servers
+def test_an_api_ends_though_postgres_does_not_answer(api):
+    api.postgres.pause()
+    try:
+        asking = http.client.HTTPConnection("127.0.0.1", api.port, timeout=1)
+        asking.request("GET", "/websites", headers={"Authorization": f"Bearer {api.write}"})
+        with pytest.raises(TimeoutError):  # so it waits for Postgres
+            asking.getresponse()
+        api.program.signal(signal.SIGTERM)
+        assert api.program.wait(60) == 0
+        assert api.program.has_line('msg="a server does not answer, leaving at once"')
+        asking.close()
+    finally:
+        api.postgres.go_on()
