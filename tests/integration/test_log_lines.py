@@ -70,7 +70,8 @@ def lines_in_sources():
         for path in sorted((process.ROOT / program).glob("*.c")):
             for line, level in lines_of(path):
                 found.setdefault((line, level), set()).add("all" if program == "common" else program)
-    return {(line, level, ", ".join(sorted(programs))) for (line, level), programs in found.items()}
+    return {(line, level, "all" if "all" in programs else ", ".join(sorted(programs)))
+            for (line, level), programs in found.items()}
 
 
 def lines_in_docs():
