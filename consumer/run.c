@@ -1,51 +1,18 @@
-#include "consumer/run.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "common/admin.h"
-#include "common/backoff.h"
 #include "common/clock.h"
-#include "common/kafka_files.h"
 #include "common/log.h"
-#include "common/notify.h"
 #include "common/pg.h"
-#include "consumer/errand.h"
-#include "consumer/maintainer.h"
-#include "consumer/migrate.h"
-#include "consumer/outbox.h"
-#include "consumer/pool.h"
+#include "consumer/run_internal.h"
 #include "consumer/topics.h"
 
 #define TICK_MS 1000
 #define LEAVE_NS (5 * NS_PER_SEC) /* for what ends by itself at the deadline of a drain */
-#define START_BACKOFF_FIRST_MS 200
-#define START_BACKOFF_MAX_MS 5000
-#define START_LOOK_NS (50 * NS_PER_MS) /* for a signal, while Postgres is waited for */
-
-struct service {
-    const struct options *options;
-    struct metrics *metrics;
-    struct admin_health health;
-    struct notify_watchdog watchdog;
-    struct admin *admin;
-    struct maintainer *maintainer;
-    struct outbox *outbox;
-    struct pool *pool;
-    struct kafka_files kafka_files; /* that outbox and pool were made with */
-    int signal_fd;
-    bool renewing; /* the pool drains, to be made anew */
-    bool draining;
-    int64_t deadline_ns; /* of either: then no server is waited for any more */
-    bool quit;           /* a second signal: leave at once */
-};
 
 static struct store_settings store_settings(const struct options *o)
 {
@@ -107,7 +74,7 @@ static int check_settings(const struct options *o, struct err *err)
 /* --- Signals --- */
 
 /* True when a signal that ends us came. */
-static bool took_signal(struct service *s)
+bool run_took_signal(struct service *s)
 {
     struct signalfd_siginfo info;
     bool took = false;
@@ -119,7 +86,7 @@ static bool took_signal(struct service *s)
 }
 
 /* Wait for a descriptor or the time; poll() so that a signal ends any wait. */
-static void wait_ms(struct service *s, int ms)
+void run_wait_ms(struct service *s, int ms)
 {
     bool serving = s->pool != NULL && s->maintainer != NULL;
     struct pollfd fds[4] = {
@@ -138,106 +105,6 @@ static void wait_ms(struct service *s, int ms)
     if (poll(fds, 4, ms) < 0 && errno != EINTR) {
         abort(); /* EFAULT or EINVAL: our own fault */
     }
-}
-
-/* --- Start --- */
-
-static void log_applied(void *context, const struct migration *migration)
-{
-    (void)context;
-    log_write(LOG_INFO, "migration applied", LOG_S("name", migration->name));
-}
-
-static int migrate_and_check(const struct options *o, struct err *err)
-{
-    int newest = 0, ours = 0;
-
-    if ((!o->no_migrate && migrate_run(o->postgres_dsn, log_applied, NULL, err) < 0) ||
-        migrate_check(o->postgres_dsn, &newest, err) < 0) {
-        return -1;
-    }
-    for (const struct migration *m = migrations; m->sql != NULL; m++) {
-        ours = m->version;
-    }
-    if (newest > ours) {
-        log_write(LOG_WARN, "the schema is newer than this program, which goes on with it",
-                  LOG_I("schema", newest), LOG_I("program", ours));
-    }
-    return 0;
-}
-
-struct bringing {
-    const struct options *options;
-    int rc;
-    struct err err;
-};
-
-/* In the errand's thread. */
-static void bring(void *context)
-{
-    struct bringing *b = context;
-
-    b->rc = migrate_and_check(b->options, &b->err);
-}
-
-/* A server that does not answer, or another consumer that migrates for long, must keep nobody from
- * ending us. Then we leave at once: nothing is held, and Postgres rolls back what was begun. */
-static int bring_up_to_date(struct service *s, struct errand *errand, struct err *err)
-{
-    struct bringing b = {.options = s->options};
-
-    errand_begin(errand, bring, &b);
-    while (!errand_wait(errand, clock_mono_ns() + START_LOOK_NS)) {
-        atomic_store(&s->health.beat_ns, clock_mono_ns());
-        if (took_signal(s)) {
-            log_write(LOG_INFO, "stopped, Postgres was still waited for");
-            _exit(EXIT_CLEAN);
-        }
-    }
-    if (b.rc < 0) {
-        *err = b.err;
-        return -1;
-    }
-    return 0;
-}
-
-/* Postgres may start after us: try until it is there or a signal ends us. 1: a signal did. */
-static int try_database(struct service *s, struct errand *errand, struct err *err)
-{
-    struct err said = {0};
-    struct backoff backoff;
-
-    backoff_init(&backoff, START_BACKOFF_FIRST_MS, START_BACKOFF_MAX_MS);
-    for (;;) {
-        struct err why;
-
-        if (bring_up_to_date(s, errand, &why) == 0) {
-            return 0;
-        }
-        if (why.kind != ERR_RETRY) {
-            *err = why;
-            return -1;
-        }
-        if (strcmp(said.message, why.message) != 0) {
-            log_write(LOG_ERROR, "waiting for Postgres", LOG_S("reason", why.message));
-            notify_status("waiting for Postgres");
-            said = why;
-        }
-        atomic_store(&s->health.beat_ns, clock_mono_ns());
-        wait_ms(s, (int)backoff_next_ms(&backoff));
-        if (took_signal(s)) {
-            return 1;
-        }
-    }
-}
-
-static int wait_for_database(struct service *s, struct err *err)
-{
-    struct errand *errand = errand_new(err);
-    int rc = errand == NULL ? -1 : try_database(s, errand, err);
-
-    errand_free(errand);
-    return rc;
 }
 
 /* --- Run --- */
@@ -287,7 +154,7 @@ static void heed_deadline(struct service *s, int64_t now_ns)
 
 static void heed_signals(struct service *s, int64_t now_ns)
 {
-    if (!took_signal(s)) {
+    if (!run_took_signal(s)) {
         return;
     }
     if (s->draining) {
@@ -365,7 +232,7 @@ static int serve(struct service *s, struct err *err)
             return 0;
         }
         look_at_workers(s, now_ns);
-        wait_ms(s, TICK_MS);
+        run_wait_ms(s, TICK_MS);
         now_ns = clock_mono_ns();
         heed_signals(s, now_ns);
         heed_deadline(s, now_ns);
@@ -390,7 +257,7 @@ static int start_and_serve(struct service *s, struct err *err)
                             err) < 0) {
         return -1;
     }
-    int waited = wait_for_database(s, err);
+    int waited = run_wait_for_database(s, err);
 
     if (waited != 0) {
         return waited < 0 ? -1 : 0;
