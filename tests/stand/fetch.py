@@ -3,7 +3,6 @@
 import fcntl
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ from . import process
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 BUILD = process.ROOT / "build"
-MODULES = BUILD / "web-tests"
 PAUSES = (5, 20, 60)  # seconds before the second try, the third, the fourth
 SECONDS_MAX = 300
 TAIL_LINES = 20
@@ -28,11 +26,11 @@ def _succeed(command, cwd, pauses):
         try:
             done = subprocess.run([*map(str, command)], cwd=cwd, stdin=subprocess.DEVNULL, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS_MAX)
+            if done.returncode == 0:
+                return
             status, output = f"exit status {done.returncode}", done.stdout
         except subprocess.TimeoutExpired as e:
             status, output = f"not done after {SECONDS_MAX} s", (e.stdout or b"").decode(errors="replace")
-        if status == "exit status 0":
-            return
         tail = "\n".join(output.splitlines()[-TAIL_LINES:])
         if pause is None:
             raise FetchError(f"{command[0]}: {status}, tried {len(pauses) + 1} times\n{tail}")
@@ -67,10 +65,8 @@ def kafka():
 
 def web():
     """The folder with what drives the browser, as package-lock.json names it."""
-    MODULES.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(TESTS / "web" / name, MODULES)
-    return fetch(MODULES, (MODULES / "package-lock.json").read_text(encoding="utf-8"),
+    lock = TESTS / "web" / "package-lock.json"
+    return fetch(BUILD / "web-tests", lock.read_text(encoding="utf-8"), ["cp", lock.parent / "package.json", lock, "."],
                  ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"])
 
 
