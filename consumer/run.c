@@ -89,19 +89,16 @@ bool run_took_signal(struct service *s)
 void run_wait_ms(struct service *s, int ms)
 {
     bool serving = s->pool != NULL && s->maintainer != NULL;
+    /* What is done stays readable. */
+    bool maintains = serving && !maintainer_is_done(s->maintainer);
+    bool publishes = serving && !outbox_is_done(s->outbox);
     struct pollfd fds[4] = {
         {.fd = s->signal_fd, .events = POLLIN},
         {.fd = serving ? pool_fd(s->pool) : -1, .events = POLLIN},
-        {.fd = serving ? maintainer_fd(s->maintainer) : -1, .events = POLLIN},
-        {.fd = serving ? outbox_fd(s->outbox) : -1, .events = POLLIN},
+        {.fd = maintains ? maintainer_fd(s->maintainer) : -1, .events = POLLIN},
+        {.fd = publishes ? outbox_fd(s->outbox) : -1, .events = POLLIN},
     };
 
-    if (serving && maintainer_is_done(s->maintainer)) {
-        fds[2].fd = -1; /* it stays readable */
-    }
-    if (serving && outbox_is_done(s->outbox)) {
-        fds[3].fd = -1;
-    }
     if (poll(fds, 4, ms) < 0 && errno != EINTR) {
         abort(); /* EFAULT or EINVAL: our own fault */
     }
